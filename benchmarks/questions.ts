@@ -1,0 +1,27 @@
+/** The list of benchmark questions. A new question is a file beside this one and a line below. */
+import { BenchError } from './harness/errors.js';
+import type { Question } from './harness/question.js';
+import { question as softmax } from './softmax.js';
+
+export const QUESTIONS: readonly Question[] = [softmax];
+
+/** The list for people: a line per question. */
+export function questionLines(): string[] {
+  const width = Math.max(...QUESTIONS.map(({ name }) => name.length));
+  return QUESTIONS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`);
+}
+
+/**
+ * The question of that name.
+ *
+ * @throws BenchError that lists the questions
+ */
+export function findQuestion(name: string): Question {
+  const found = QUESTIONS.find((question) => question.name === name);
+  if (!found) {
+    throw new BenchError(
+      `unknown question "${name}"; there are: ${QUESTIONS.map((one) => one.name).join(', ')}`,
+    );
+  }
+  return found;
+}

@@ -1,0 +1,400 @@
+/**
+ * The question: which form of softmax is fastest, at which size and on which instruction set?
+ *
+ * Contenders are softlane's five algorithms and its own choice among them, plain JavaScript, and onnxruntime-node. All
+ * instruction sets of a case are sampled together, in rounds; what does not obey softlane's choice of instruction set
+ * (the peers) is measured once and stands under the best one.
+ */
+import {
+  availableIsas,
+  crossEntropy,
+  explain,
+  info,
+  logSumExp,
+  setIsa,
+  softmax,
+  type Isa,
+  type SoftmaxAlgorithm,
+} from '../lib/index.js';
+import { BenchError } from './harness/errors.js';
+import {
+  isWanted,
+  type Case,
+  type CaseContender,
+  type OpenCase,
+  type Plan,
+  type Question,
+  type QuestionOptions,
+  type Work,
+} from './harness/question.js';
+import type { ResultRow } from './harness/results.js';
+import { formatCount } from './harness/sizes.js';
+import { renderMatrix } from './harness/table.js';
+import { crossEntropyJavaScript, logSumExpJavaScript, softmaxJavaScript } from './peers/javascript.js';
+import { loadOnnxRuntime, onnxSoftmax, type OnnxSoftmax } from './peers/onnxruntime.js';
+import { labelOf, listCases, type CaseSpec } from './softmax/cases.js';
+import {
+  checkRowValues,
+  checkSoftmax,
+  OWN_ALLOWANCE,
+  PEER_ALLOWANCE,
+  referenceRows,
+  type RowReference,
+} from './softmax/check.js';
+import { BYTES, DISTRIBUTIONS, Pool, type Distribution, type FloatArray } from './softmax/inputs.js';
+import { workOf, type Form } from './softmax/model.js';
+
+const ALGORITHMS: SoftmaxAlgorithm[] = [
+  'two-pass',
+  'three-pass-recompute',
+  'three-pass-reload',
+  'online',
+  'blocked',
+  'auto',
+];
+/** Forms of logSumExp and of the loss that differ: the maximum first or not, and what the package chooses. */
+const SUM_ALGORITHMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-recompute', 'online', 'auto'];
+/** From this size on the scalar loops are represented by a few of the forms, and in lean cases by none. */
+const SCALAR_LARGE = 2 ** 22;
+const SCALAR_FORMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-reload', 'auto'];
+
+/** Outputs that calls take turns with, as a caller with fresh results would. */
+const BUFFERS = 2;
+/** The loop of one call per row is timed on at most this many rows and scaled up. */
+const MOST_CALLS = 2 ** 16;
+
+/** Contenders that choose their instructions themselves. */
+export const PEERS: readonly string[] = ['javascript', 'onnxruntime-node'];
+
+/** Arrays and references of an open case, shared by its contenders. */
+interface Bench {
+  spec: CaseSpec;
+  x: FloatArray;
+  outs: FloatArray[];
+  targets: Int32Array;
+  references: RowReference[];
+  isas: readonly Isa[];
+}
+
+export const question: Question = {
+  name: 'softmax',
+  summary: 'two-pass, three-pass, online and blocked softmax, against plain JavaScript and onnxruntime-node',
+  plan,
+  summarise,
+  sweep: sweepRows,
+  isPeer,
+};
+
+/**
+ * Lists the cases that the options ask for and that memory holds.
+ *
+ * @throws BenchError for an unknown distribution
+ */
+async function plan(options: QuestionOptions): Promise<Plan> {
+  const remarks: string[] = [];
+  const runtime = await loadOnnxRuntime();
+  if (typeof runtime === 'string') remarks.push(runtime);
+  const pool = new Pool();
+  const choice = { ...options, distribution: distributionOf(options.distribution) };
+  const specs = listCases(choice).filter((spec) => {
+    if (
+      !options.isas.some((isa) =>
+        namesFor(spec, isa).some((name) => isWanted(options.filter, name, labelOf(spec), isa)),
+      )
+    ) {
+      return false;
+    }
+    const bytes = bytesOf(spec);
+    const fits = bytes <= availableBytes() * 0.8;
+    if (!fits) {
+      remarks.push(
+        `${labelOf(spec)} is left out: its arrays take ${(bytes / 1e9).toFixed(1)} GB, more than is free`,
+      );
+    }
+    return fits;
+  });
+  const largest = Math.max(...specs.map(({ rows, cols }) => rows * cols));
+  const cases = specs.map((spec): Case => {
+    return {
+      label: labelOf(spec),
+      open: () => open(spec, options, pool, largest, typeof runtime === 'string' ? undefined : runtime),
+    };
+  });
+  return { cases, remarks };
+}
+
+function distributionOf(name: string | undefined): Distribution | undefined {
+  if (name === undefined || Object.hasOwn(DISTRIBUTIONS, name)) return name as Distribution | undefined;
+  throw new BenchError(`unknown distribution "${name}"; there are: ${Object.keys(DISTRIBUTIONS).join(', ')}`);
+}
+
+/** Inputs of both types and the outputs. */
+function bytesOf({ rows, cols, dtype, operation }: CaseSpec): number {
+  const inputs = BYTES.f32 + (dtype === 'f32' ? 0 : BYTES[dtype]);
+  return rows * cols * (inputs + (operation === 'softmax' ? BUFFERS * BYTES[dtype] : 0));
+}
+
+function availableBytes(): number {
+  // Node older than 20.13 does not tell; then nothing is left out.
+  return process.availableMemory?.() ?? Infinity;
+}
+
+async function open(
+  spec: CaseSpec,
+  { isas }: QuestionOptions,
+  pool: Pool,
+  largest: number,
+  runtime: Exclude<Awaited<ReturnType<typeof loadOnnxRuntime>>, string> | undefined,
+): Promise<OpenCase> {
+  const { operation, rows, cols, dtype, distribution, threads } = spec;
+  const x = pool.input(dtype, rows * cols, distribution, largest);
+  const bench: Bench = {
+    spec,
+    x,
+    outs: operation === 'softmax' ? pool.outputs(dtype, rows * cols, BUFFERS) : [],
+    targets: Int32Array.from(
+      { length: operation === 'crossEntropy' ? rows : 0 },
+      (_, row) => (row * 7919) % cols,
+    ),
+    references: referenceRows(x, rows, cols),
+    isas,
+  };
+  const contenders: CaseContender[] = isas.flatMap((isa) =>
+    algorithmsFor(spec, isa).map((algorithm) => ownContender(bench, isa, algorithm)),
+  );
+  if (spec.perRowCalls) contenders.push(perRowCalls(bench));
+  if (threads === 1 && !spec.lean && !(x instanceof Uint16Array)) contenders.push(javaScript(bench, x));
+  let session: OnnxSoftmax | undefined;
+  if (runtime && operation === 'softmax' && !spec.lean && !(x instanceof Uint16Array)) {
+    const outs = bench.outs as (typeof x)[];
+    session = await onnxSoftmax(runtime, x, rows, cols, outs, threads);
+    contenders.push(onnx(bench, session));
+  }
+  const chosen = info().isa;
+  return {
+    contenders,
+    close: async () => {
+      setIsa(chosen);
+      await session?.release();
+    },
+  };
+}
+
+/** Every contender that the case may have, before anything is allocated. */
+function namesFor(spec: CaseSpec, isa: Isa): string[] {
+  return [
+    ...algorithmsFor(spec, isa),
+    ...(spec.perRowCalls ? ['per-row-calls'] : []),
+    ...(spec.lean ? [] : PEERS),
+  ];
+}
+
+function algorithmsFor({ operation, rows, cols, lean }: CaseSpec, isa: Isa): SoftmaxAlgorithm[] {
+  const all = operation === 'softmax' ? ALGORITHMS : SUM_ALGORITHMS;
+  const narrow = isa === 'scalar' && availableIsas().length > 1 && rows * cols >= SCALAR_LARGE;
+  if (!narrow) return all;
+  return lean ? [] : all.filter((algorithm) => SCALAR_FORMS.includes(algorithm));
+}
+
+/** softlane itself. Options are made beforehand, one set per output, so that the loop times the call alone. */
+function ownContender(bench: Bench, isa: Isa, algorithm: SoftmaxAlgorithm): CaseContender {
+  const { spec, x, outs, targets, references } = bench;
+  const { operation, rows, cols, dtype, threads } = spec;
+  const typed = dtype === 'bf16' ? ({ dtype, outDtype: dtype } as const) : {};
+  const options = { rows, cols, algorithm, threads, ...typed };
+  const chosen =
+    algorithm === 'auto' ? explain('softmax', { rows, cols, isa, threads, ...typed }).algorithm : algorithm;
+  const shared = {
+    name: algorithm as string,
+    parameters: parametersOf(spec, isa),
+    work: workFor(spec, chosen as Form),
+    note: algorithm === 'auto' && operation === 'softmax' ? `chose ${chosen}` : undefined,
+    before: () => setIsa(isa),
+  };
+  if (operation === 'softmax') {
+    const perOutput = outs.map((out) => ({ ...options, out }));
+    let turn = 0;
+    const run = () => softmax(x, perOutput[(turn = (turn + 1) % perOutput.length)]);
+    return {
+      ...shared,
+      run,
+      check: () => {
+        const answer = poisoned(outs[(turn + 1) % outs.length]);
+        run();
+        return checkSoftmax(x, answer, cols, references, OWN_ALLOWANCE[dtype]);
+      },
+    };
+  }
+  const run =
+    operation === 'logSumExp' ? () => logSumExp(x, options) : () => crossEntropy(x, targets, options);
+  const targetsOrNone = operation === 'crossEntropy' ? targets : undefined;
+  return { ...shared, run, check: () => checkRowValues(x, run(), cols, references, 2e-6, targetsOrNone) };
+}
+
+/** One call per row, over views made beforehand: what a program does that does not know of `rows`. */
+function perRowCalls(bench: Bench): CaseContender {
+  const { spec, x, outs, references } = bench;
+  const { rows, cols, dtype, threads } = spec;
+  const isa = bench.isas[0];
+  const calls = Math.min(rows, MOST_CALLS);
+  const view = (array: FloatArray, row: number) => array.subarray(row * cols, (row + 1) * cols);
+  const xs = Array.from({ length: calls }, (_, row) => view(x, row));
+  const options = Array.from({ length: calls }, (_, row) => ({ threads, out: view(outs[0], row) }));
+  const run = () => {
+    for (let row = 0; row < calls; row++) softmax(xs[row], options[row]);
+  };
+  return {
+    name: 'per-row-calls',
+    parameters: parametersOf(spec, isa),
+    work: workFor(spec, 'three-pass-reload'),
+    before: () => setIsa(isa),
+    scale: rows / calls,
+    note: calls < rows ? `${formatCount(calls)} rows timed` : undefined,
+    run,
+    check: () => {
+      poisoned(outs[0]);
+      run();
+      const seen = references.filter(({ row }) => row < calls);
+      return checkSoftmax(x, outs[0], cols, seen, OWN_ALLOWANCE[dtype]);
+    },
+  };
+}
+
+function javaScript(bench: Bench, x: Float32Array | Float64Array): CaseContender {
+  const { spec, targets, references } = bench;
+  const { operation, rows, cols, dtype } = spec;
+  const outs = bench.outs as (typeof x)[];
+  const shared = {
+    name: 'javascript',
+    peer: true,
+    parameters: parametersOf(spec, bench.isas[0]),
+    work: workFor(spec, 'three-pass-reload'),
+  };
+  if (operation === 'softmax') {
+    let turn = 0;
+    return {
+      ...shared,
+      run: () => softmaxJavaScript(x, rows, cols, outs[(turn = (turn + 1) % outs.length)]),
+      check: () => {
+        softmaxJavaScript(x, rows, cols, poisoned(outs[0]));
+        return checkSoftmax(x, outs[0], cols, references, OWN_ALLOWANCE[dtype]);
+      },
+    };
+  }
+  const values = new Float64Array(rows);
+  const run =
+    operation === 'logSumExp'
+      ? () => logSumExpJavaScript(x, rows, cols, values)
+      : () => crossEntropyJavaScript(x, rows, cols, targets, values);
+  const check = () => {
+    run();
+    return checkRowValues(
+      x,
+      values,
+      cols,
+      references,
+      2e-6,
+      operation === 'crossEntropy' ? targets : undefined,
+    );
+  };
+  return { ...shared, run, check };
+}
+
+function onnx(bench: Bench, session: OnnxSoftmax): CaseContender {
+  const { spec, x, outs, references } = bench;
+  let turn = 0;
+  return {
+    name: 'onnxruntime-node',
+    peer: true,
+    parameters: parametersOf(spec, bench.isas[0]),
+    work: workFor(spec, 'three-pass-reload'),
+    run: () => session.run((turn = (turn + 1) % outs.length)),
+    check: async () => {
+      poisoned(outs[0]);
+      await session.run(0);
+      return checkSoftmax(x, outs[0], spec.cols, references, PEER_ALLOWANCE);
+    },
+  };
+}
+
+/** Fills an output so that the answer of an earlier contender cannot pass for this one's. */
+function poisoned<T extends FloatArray>(out: T): T {
+  out.fill(out instanceof Uint16Array ? 0x7fc0 : NaN);
+  return out;
+}
+
+function parametersOf({ rows, cols, dtype, threads, operation, distribution }: CaseSpec, isa: Isa) {
+  return { rows, cols, dtype, isa, threads, operation, distribution };
+}
+
+function workFor({ operation, rows, cols, dtype }: CaseSpec, form: Form): Work {
+  const bytes = BYTES[dtype];
+  const { caches } = info();
+  return workOf({ operation, form, rows, cols, inBytes: bytes, outBytes: bytes, buffers: BUFFERS, caches });
+}
+
+/** The rows of the sweep over sizes: float32 softmax of one row. */
+export function sweepRows(rows: readonly ResultRow[]): ResultRow[] {
+  return rows.filter(({ case: c }) => c.operation === 'softmax' && c.rows === 1 && c.dtype === 'f32');
+}
+
+/** True for contenders that choose their instructions themselves. */
+export function isPeer(row: ResultRow): boolean {
+  return PEERS.includes(row.contender);
+}
+
+/** Tables over the sweep: time per element by size, and what two-pass gains over the better three-pass form. */
+function summarise(rows: readonly ResultRow[]): string[] {
+  const sweep = sweepRows(rows);
+  const groups = new Map<string, ResultRow[]>();
+  for (const row of sweep) {
+    const { threads, distribution } = row.case;
+    const key = `${distribution}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+    groups.set(key, [...(groups.get(key) ?? []), row]);
+  }
+  return [...groups].flatMap(([name, group]) => {
+    if (new Set(group.map((row) => row.case.cols)).size < 2) return [];
+    const isas = [...new Set(group.map((row) => row.case.isa))];
+    const tables = isas.map((isa) =>
+      renderMatrix(
+        `ns per element, ${isa}, ${name}`,
+        group
+          .filter((row) => isPeer(row) || row.case.isa === isa)
+          .map((row) => ({
+            line: formatCount(Number(row.case.cols)),
+            column: row.contender,
+            value: row.medianNs / Number(row.case.cols),
+          })),
+      ),
+    );
+    const gains = gainCells(group, isas);
+    return gains.length > 0
+      ? [
+          ...tables,
+          renderMatrix(
+            `better three-pass form / two-pass, and best single form / auto, ${name}`,
+            gains,
+            false,
+          ),
+        ]
+      : tables;
+  });
+}
+
+function gainCells(group: readonly ResultRow[], isas: readonly (string | number)[]) {
+  const sizes = [...new Set(group.map((row) => Number(row.case.cols)))];
+  return sizes.flatMap((cols) =>
+    isas.flatMap((isa) => {
+      const here = group.filter((row) => row.case.cols === cols && row.case.isa === isa && !isPeer(row));
+      const best = (matches: (name: string) => boolean) =>
+        Math.min(...here.filter((row) => matches(row.contender)).map((row) => row.medianNs));
+      const line = formatCount(cols);
+      const three = best((name) => name.startsWith('three-pass')) / best((name) => name === 'two-pass');
+      const single = best((name) => name !== 'auto') / best((name) => name === 'auto');
+      return [
+        { line, column: `${isa}: three/two`, value: three },
+        { line, column: `${isa}: best/auto`, value: single },
+      ].filter((cell) => Number.isFinite(cell.value) && cell.value > 0);
+    }),
+  );
+}
