@@ -1,23 +1,23 @@
-import { philox } from '../../lib/random.js';
+import { Philox } from '../../lib/random.js';
 
 /** `count` float32 numbers uniform in [low, high), the same ones for the same stream. */
 export function uniformRow(count: number, low: number, high: number, stream: number): Float32Array {
   const x = new Float32Array(count);
-  philox(20200107, stream).uniform(x, low, high);
+  new Philox(20200107, stream).uniform(x, low, high);
   return x;
 }
 
 /** `count` float32 numbers from a normal distribution of the given deviation. */
 export function normalRow(count: number, deviation: number, stream: number): Float32Array {
   const x = new Float32Array(count);
-  philox(20200107, stream).normal(x);
+  new Philox(20200107, stream).normal(x);
   return x.map((value) => value * deviation);
 }
 
 /** `count` float64 numbers from a normal distribution of the given deviation. */
 export function normalRow64(count: number, deviation: number, stream: number): Float64Array {
   const x = new Float64Array(count);
-  philox(20200107, stream).normal(x);
+  new Philox(20200107, stream).normal(x);
   return x.map((value) => value * deviation);
 }
 

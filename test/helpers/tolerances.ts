@@ -55,3 +55,8 @@ export function float64Tolerance(x: ArrayLike<number>, temperature = 1): Toleran
   const d = distances(x, temperature);
   return (i, value) => (4e-15 + (Number.isFinite(d[i]) ? 4.5e-16 * d[i] : 0)) * Math.abs(value) + 2.3e-308;
 }
+
+/** Entropies of float32 rows: 4e-6 (1 + H) absolute, whatever the offset of the row. */
+export function entropyTolerance(value: number): number {
+  return 4e-6 * (1 + value);
+}

@@ -1,0 +1,210 @@
+import { entropy, logSoftmax, logSumExp, softmax } from '../../lib/index.js';
+import { onEveryAlgorithm } from '../helpers/algorithms.js';
+import { expectClose, expectNear, expectSameBits } from '../helpers/compare.js';
+import { rowCases } from '../helpers/fixtures.js';
+import { onEveryIsa } from '../helpers/isa.js';
+import { normalRow, normalRow64 } from '../helpers/rows.js';
+import { logSoftmaxTolerance, logSumExpTolerance, softmaxTolerance } from '../helpers/tolerances.js';
+import { narrow } from '../reference/convert.js';
+import * as reference from '../reference/softmax.js';
+
+/** Every length up to four vectors of sixteen and a bit, at every position. */
+const LENGTHS = Array.from({ length: 70 }, (_, i) => i + 1);
+
+/** Matrix whose row r is `row` with `value` put at position r, and the clean row after each. */
+function afflicted(row: Float32Array, value: number): Float32Array {
+  const n = row.length;
+  const x = new Float32Array(2 * n * n);
+  for (let r = 0; r < 2 * n; r += 1) x.set(row, r * n);
+  for (let r = 0; r < n; r += 1) x[2 * r * n + r] = value;
+  return x;
+}
+
+/** Row r of a matrix. */
+function rowAt(x: Float32Array, r: number, cols: number): Float32Array {
+  return x.subarray(r * cols, (r + 1) * cols);
+}
+
+/** Whether every value is NaN. */
+const allNaN = (x: Float32Array): boolean => x.every((value) => Number.isNaN(value));
+
+onEveryIsa(() => {
+  onEveryAlgorithm((algorithm) => {
+    it.each(rowCases('special'))('$name', (c) => {
+      const x = Float32Array.from(c.x);
+      // NaN, infinities and zeros must be exact; the rest is within the stated accuracy.
+      const p = softmax(x, { algorithm });
+      expectClose(p, c.softmax, softmaxTolerance(x), 'softmax');
+      c.softmax.forEach((value, i) => {
+        if (value === 0 && Math.abs(c.logSoftmax[i]) > 110) expect([i, p[i]]).toEqual([i, 0]);
+      });
+      const logp = Float32Array.from(c.logSoftmax);
+      expectClose(logSoftmax(x, { algorithm }), logp, logSoftmaxTolerance(x), 'logSoftmax');
+      expectNear(logSumExp(x, { algorithm })[0], c.logSumExp, logSumExpTolerance(c.logSumExp), 'logSumExp');
+      if (c.softmaxNanPolicy && c.logSoftmaxNanPolicy) {
+        const options = { algorithm, emptyRow: 'nan' } as const;
+        expectClose(softmax(x, options), c.softmaxNanPolicy, softmaxTolerance(x), 'NaN policy');
+        expectClose(logSoftmax(x, options), c.logSoftmaxNanPolicy, logSoftmaxTolerance(x), 'NaN policy');
+        const lse = logSumExp(x, options)[0];
+        expectNear(lse, c.logSumExp, logSumExpTolerance(c.logSumExp), 'logSumExp, NaN policy');
+      }
+    });
+
+    it.each([
+      ['NaN', NaN, NaN],
+      ['+Infinity', Infinity, Infinity],
+    ])('one %s anywhere spoils its row and no other', (_name, value, lseExpected) => {
+      for (const n of LENGTHS) {
+        const row = normalRow(n, 3, n);
+        const x = afflicted(row, value);
+        const rows = 2 * n;
+        const clean = { p: softmax(row, { algorithm }), logp: logSoftmax(row, { algorithm }) };
+        const p = softmax(x, { rows, algorithm }) as Float32Array;
+        const logp = logSoftmax(x, { rows, algorithm }) as Float32Array;
+        const lse = logSumExp(x, { rows, algorithm });
+        const h = entropy(x, { rows, algorithm });
+        for (let r = 0; r < rows; r += 2) {
+          const place = `${n} long, at ${r / 2}`;
+          expect([place, allNaN(rowAt(p, r, n)), allNaN(rowAt(logp, r, n))]).toEqual([place, true, true]);
+          expect([place, lse[r], h[r]]).toEqual([place, lseExpected, NaN]);
+          expectSameBits(rowAt(p, r + 1, n), clean.p, `${place}, row after`);
+          expectSameBits(rowAt(logp, r + 1, n), clean.logp, `${place}, row after`);
+          const alone = rowAt(x, r, n);
+          expect([place, allNaN(softmax(alone, { algorithm }) as Float32Array)]).toEqual([place, true]);
+          expect([place, logSumExp(alone, { algorithm })[0]]).toEqual([place, lseExpected]);
+        }
+      }
+    });
+
+    it('one -Infinity anywhere is an exact zero and changes nothing else', () => {
+      for (const n of LENGTHS) {
+        const row = normalRow(n, 3, n);
+        const x = afflicted(row, -Infinity);
+        const rows = 2 * n;
+        const p = softmax(x, { rows, algorithm }) as Float32Array;
+        const logp = logSoftmax(x, { rows, algorithm }) as Float32Array;
+        const lse = logSumExp(x, { rows, algorithm });
+        for (let r = 0; r < rows; r += 2) {
+          const masked = rowAt(x, r, n);
+          const place = `${n} long, at ${r / 2}`;
+          expect([place, p[r * n + r / 2], logp[r * n + r / 2]]).toEqual([place, 0, -Infinity]);
+          expectClose(rowAt(p, r, n), reference.softmax(masked), softmaxTolerance(masked), place);
+          expectClose(rowAt(logp, r, n), reference.logSoftmax(masked), logSoftmaxTolerance(masked), place);
+          const expected = reference.logSumExp(masked);
+          expectNear(lse[r], expected, logSumExpTolerance(expected), place);
+        }
+      }
+    });
+
+    it.each([5000, 100_003])('holds deep inside a row of %i', (n) => {
+      const row = normalRow(n, 3, n);
+      for (const place of [0, 4095, 4096, n - 1].filter((i) => i < n)) {
+        for (const [value, expected] of [
+          [NaN, NaN],
+          [Infinity, Infinity],
+        ]) {
+          const x = row.slice();
+          x[place] = value;
+          expect(allNaN(softmax(x, { algorithm }) as Float32Array)).toBe(true);
+          expect(allNaN(logSoftmax(x, { algorithm }) as Float32Array)).toBe(true);
+          expect(logSumExp(x, { algorithm })[0]).toBe(expected);
+        }
+        const x = row.slice().fill(-Infinity);
+        x[place] = 2;
+        const p = softmax(x, { algorithm });
+        expect([p[place], p.filter((value) => value !== 0).length]).toEqual([1, 1]);
+        expect(logSoftmax(x, { algorithm })[place]).toBe(0);
+        expect(logSumExp(x, { algorithm })[0]).toBe(2);
+      }
+    });
+
+    it('an infinity of either sign in any block does not hide a NaN', () => {
+      const x = normalRow(9000, 3, 1);
+      x[10] = Infinity;
+      x[8500] = NaN;
+      expect(logSumExp(x, { algorithm })[0]).toBe(NaN);
+      x[8500] = -Infinity;
+      expect(logSumExp(x, { algorithm })[0]).toBe(Infinity);
+    });
+
+    it('blocks without a finite entry count for nothing', () => {
+      const x = normalRow(3 * 4096 + 5, 3, 1);
+      x.fill(-Infinity, 0, 4096);
+      x.fill(-Infinity, 8192);
+      expectClose(softmax(x, { algorithm }), reference.softmax(x), softmaxTolerance(x));
+      const expected = reference.logSumExp(x);
+      expectNear(logSumExp(x, { algorithm })[0], expected, 2e-6);
+    });
+
+    it('empty rows stand between others', () => {
+      for (const cols of [1, 5, 16, 33, 64, 100, 5000]) {
+        const x = normalRow(5 * cols, 3, cols);
+        x.fill(-Infinity, cols, 2 * cols);
+        x.fill(-Infinity, 4 * cols);
+        const options = { rows: 5, algorithm };
+        const zero = softmax(x, options) as Float32Array;
+        const nan = softmax(x, { ...options, emptyRow: 'nan' }) as Float32Array;
+        const logs = logSoftmax(x, options) as Float32Array;
+        const logNan = logSoftmax(x, { ...options, emptyRow: 'nan' }) as Float32Array;
+        for (const r of [1, 4]) {
+          expect(rowAt(zero, r, cols)).toEqual(new Float32Array(cols));
+          expect(allNaN(rowAt(nan, r, cols))).toBe(true);
+          expect(rowAt(logs, r, cols)).toEqual(new Float32Array(cols).fill(-Infinity));
+          expect(allNaN(rowAt(logNan, r, cols))).toBe(true);
+        }
+        for (const r of [0, 2, 3]) {
+          const row = rowAt(x, r, cols);
+          expectSameBits(rowAt(zero, r, cols), softmax(row, { algorithm }), `row ${r}`);
+          expectSameBits(rowAt(nan, r, cols), softmax(row, { algorithm }), `row ${r}`);
+        }
+        const lse = logSumExp(x, options);
+        expect([lse[1], lse[4]]).toEqual([-Infinity, -Infinity]);
+      }
+    });
+
+    it('temperature changes none of it', () => {
+      for (const temperature of [0.3, 1e-30, 1e30]) {
+        const options = { algorithm, temperature };
+        expect(allNaN(softmax(Float32Array.of(0, NaN, 1), options) as Float32Array)).toBe(true);
+        expect(allNaN(softmax(Float32Array.of(0, Infinity, 1), options) as Float32Array)).toBe(true);
+        expect(softmax(Float32Array.of(-Infinity, 3, -Infinity), options)).toEqual(Float32Array.of(0, 1, 0));
+        expect(softmax(Float32Array.of(-Infinity, -Infinity), options)).toEqual(Float32Array.of(0, 0));
+        expect(logSumExp(Float32Array.of(-Infinity, -Infinity), options)[0]).toBe(-Infinity);
+      }
+    });
+
+    it('float64 and 16-bit storage follow the same rules', () => {
+      for (const n of [1, 7, 16, 33, 70]) {
+        for (const at of [0, n >> 1, n - 1]) {
+          const x64 = normalRow64(n, 3, n);
+          const x32 = normalRow(n, 3, n);
+          for (const [value, lse] of [
+            [NaN, NaN],
+            [Infinity, Infinity],
+          ]) {
+            x64[at] = value;
+            x32[at] = value;
+            expect(softmax(x64, { algorithm })).toEqual(new Float64Array(n).fill(NaN));
+            expect(logSumExp(x64, { algorithm })[0]).toBe(lse);
+            for (const dtype of ['bf16', 'f16'] as const) {
+              const x16 = narrow(x32, dtype);
+              const p = softmax(x16, { algorithm, dtype, outDtype: 'f32', out: new Float32Array(n) });
+              expect(p).toEqual(new Float32Array(n).fill(NaN));
+              expect(logSumExp(x16, { algorithm, dtype })[0]).toBe(lse);
+            }
+          }
+        }
+        expect(softmax(new Float64Array(n).fill(-Infinity), { algorithm })).toEqual(new Float64Array(n));
+        const masked = narrow(new Float32Array(n).fill(-Infinity), 'bf16');
+        expect(softmax(masked, { algorithm, dtype: 'bf16' })).toEqual(new Uint16Array(n));
+      }
+    });
+  });
+
+  it('does not change how the thread treats subnormals', () => {
+    softmax(normalRow(100_003, 30, 1));
+    const tiny = 5e-324;
+    expect(tiny * 3).toBe(1.5e-323);
+    expect(Math.fround(1e-45)).toBeGreaterThan(0);
+  });
+});

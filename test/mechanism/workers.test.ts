@@ -1,0 +1,55 @@
+import { expectCleanEnding, runCode, runFixture } from '../helpers/child.js';
+
+// Peers crash with several workers: handles in globals, modules that register once per process.
+
+it('64 workers start, compute and are terminated in the middle of a call', async () => {
+  const ending = await runFixture('workers');
+  expectCleanEnding(ending);
+  expect(JSON.parse(ending.stdout)).toEqual({ finished: 64, ok: true, pending: 0 });
+}, 120_000);
+
+it('a worker can load the package after the one before it has ended, and while the main thread has not', async () => {
+  const ending = await runCode(`
+    const { Worker } = require('node:worker_threads');
+    const code = "const s = require('./dist/cjs/lib/index.js'); require('worker_threads').parentPort.postMessage(s.softmax(Float32Array.of(0, 0))[0])";
+    const one = () => new Promise((resolve, reject) => {
+      const worker = new Worker(code, { eval: true });
+      let answer;
+      worker.on('message', (value) => { answer = value; });
+      worker.on('error', reject);
+      worker.on('exit', () => resolve(answer));
+    });
+    (async () => {
+      const answers = [];
+      for (let i = 0; i < 5; i += 1) answers.push(await one());
+      console.log(answers.join());
+    })();
+  `);
+  expectCleanEnding(ending);
+  expect(ending.stdout.trim()).toBe('0.5,0.5,0.5,0.5,0.5');
+});
+
+it('the package loads first in a worker, then here', async () => {
+  const ending = await runCode(`
+    const { Worker } = require('node:worker_threads');
+    const code = "const s = require('./dist/cjs/lib/index.js'); s.softmaxAsync(new Float32Array(1 << 20)).then(() => process.exit(0))";
+    new Worker(code, { eval: true }).on('exit', (exit) => {
+      softlane.softmaxAsync(new Float32Array(1 << 20)).then((p) => console.log(exit, p[0] * (1 << 20)));
+    });
+  `);
+  expectCleanEnding(ending);
+  expect(ending.stdout.trim()).toBe('0 1');
+});
+
+it('workers share no settings: the instruction set of one is not that of another', async () => {
+  const ending = await runCode(`
+    const { Worker } = require('node:worker_threads');
+    const code = "const s = require('./dist/cjs/lib/index.js'); s.softmax(Float32Array.of(1)); require('worker_threads').parentPort.postMessage(s.softmax(Float32Array.of(0, 0)).join())";
+    const before = softlane.softmax(Float32Array.of(1, 2, 3)).join();
+    new Worker(code, { eval: true }).on('message', (p) => {
+      console.log(p, softlane.softmax(Float32Array.of(1, 2, 3)).join() === before);
+    });
+  `);
+  expectCleanEnding(ending);
+  expect(ending.stdout.trim()).toBe('0.5,0.5 true');
+});
