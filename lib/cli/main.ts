@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: `softlane COMMAND`. Each command is a file in `commands/` that registers itself. */
 import { Command, CommanderError } from 'commander';
+import { register as registerBench } from './commands/bench.js';
 import { register as registerInfo } from './commands/info.js';
 import { register as registerSoftmax } from './commands/softmax.js';
 import { report } from './errors.js';
@@ -16,6 +17,7 @@ function createProgram(): Command {
     .configureOutput({ outputError: () => {} });
   registerInfo(program);
   registerSoftmax(program);
+  registerBench(program);
   return program;
 }
 

@@ -34,11 +34,17 @@ export function startProgress(
   );
   bar.start(total, 0);
   let running = true;
+  const stop = (): void => {
+    if (running) bar.stop();
+    running = false;
+    process.off('exit', stop);
+  };
+  // A second Ctrl-C ends the process at once; the cursor must come back even then.
+  process.once('exit', stop);
   return {
-    update: (done) => bar.update(done),
-    stop: () => {
-      if (running) bar.stop();
-      running = false;
+    update: (done) => {
+      if (running) bar.update(done);
     },
+    stop,
   };
 }
