@@ -27,9 +27,7 @@ import {
   type QuestionOptions,
   type Work,
 } from './harness/question.js';
-import type { ResultRow } from './harness/results.js';
 import { formatCount } from './harness/sizes.js';
-import { renderMatrix } from './harness/table.js';
 import { crossEntropyJavaScript, logSumExpJavaScript, softmaxJavaScript } from './peers/javascript.js';
 import { loadOnnxRuntime, onnxSoftmax, type OnnxSoftmax } from './peers/onnxruntime.js';
 import { labelOf, listCases, type CaseSpec } from './softmax/cases.js';
@@ -43,6 +41,7 @@ import {
 } from './softmax/check.js';
 import { BYTES, DISTRIBUTIONS, Pool, type Distribution, type FloatArray } from './softmax/inputs.js';
 import { workOf, type Form } from './softmax/model.js';
+import { isPeer, PEERS, summarise, sweepRows } from './softmax/summary.js';
 
 const ALGORITHMS: SoftmaxAlgorithm[] = [
   'two-pass',
@@ -62,9 +61,6 @@ const SCALAR_FORMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-reload', 'auto
 const BUFFERS = 2;
 /** The loop of one call per row is timed on at most this many rows and scaled up. */
 const MOST_CALLS = 2 ** 16;
-
-/** Contenders that choose their instructions themselves. */
-export const PEERS: readonly string[] = ['javascript', 'onnxruntime-node'];
 
 /** Arrays and references of an open case, shared by its contenders. */
 interface Bench {
@@ -331,70 +327,4 @@ function workFor({ operation, rows, cols, dtype }: CaseSpec, form: Form): Work {
   const bytes = BYTES[dtype];
   const { caches } = info();
   return workOf({ operation, form, rows, cols, inBytes: bytes, outBytes: bytes, buffers: BUFFERS, caches });
-}
-
-/** The rows of the sweep over sizes: float32 softmax of one row. */
-export function sweepRows(rows: readonly ResultRow[]): ResultRow[] {
-  return rows.filter(({ case: c }) => c.operation === 'softmax' && c.rows === 1 && c.dtype === 'f32');
-}
-
-/** True for contenders that choose their instructions themselves. */
-export function isPeer(row: ResultRow): boolean {
-  return PEERS.includes(row.contender);
-}
-
-/** Tables over the sweep: time per element by size, and what two-pass gains over the better three-pass form. */
-function summarise(rows: readonly ResultRow[]): string[] {
-  const sweep = sweepRows(rows);
-  const groups = new Map<string, ResultRow[]>();
-  for (const row of sweep) {
-    const { threads, distribution } = row.case;
-    const key = `${distribution}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
-    groups.set(key, [...(groups.get(key) ?? []), row]);
-  }
-  return [...groups].flatMap(([name, group]) => {
-    if (new Set(group.map((row) => row.case.cols)).size < 2) return [];
-    const isas = [...new Set(group.map((row) => row.case.isa))];
-    const tables = isas.map((isa) =>
-      renderMatrix(
-        `ns per element, ${isa}, ${name}`,
-        group
-          .filter((row) => isPeer(row) || row.case.isa === isa)
-          .map((row) => ({
-            line: formatCount(Number(row.case.cols)),
-            column: row.contender,
-            value: row.medianNs / Number(row.case.cols),
-          })),
-      ),
-    );
-    const gains = gainCells(group, isas);
-    return gains.length > 0
-      ? [
-          ...tables,
-          renderMatrix(
-            `better three-pass form / two-pass, and best single form / auto, ${name}`,
-            gains,
-            false,
-          ),
-        ]
-      : tables;
-  });
-}
-
-function gainCells(group: readonly ResultRow[], isas: readonly (string | number)[]) {
-  const sizes = [...new Set(group.map((row) => Number(row.case.cols)))];
-  return sizes.flatMap((cols) =>
-    isas.flatMap((isa) => {
-      const here = group.filter((row) => row.case.cols === cols && row.case.isa === isa && !isPeer(row));
-      const best = (matches: (name: string) => boolean) =>
-        Math.min(...here.filter((row) => matches(row.contender)).map((row) => row.medianNs));
-      const line = formatCount(cols);
-      const three = best((name) => name.startsWith('three-pass')) / best((name) => name === 'two-pass');
-      const single = best((name) => name !== 'auto') / best((name) => name === 'auto');
-      return [
-        { line, column: `${isa}: three/two`, value: three },
-        { line, column: `${isa}: best/auto`, value: single },
-      ].filter((cell) => Number.isFinite(cell.value) && cell.value > 0);
-    }),
-  );
 }

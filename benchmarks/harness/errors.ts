@@ -3,3 +3,9 @@ export class BenchError extends Error {
   readonly code = 'ERR_BENCH';
   override readonly name = 'BenchError';
 }
+
+/** The first line of the message of anything thrown. */
+export function messageOf(error: unknown): string {
+  const hasMessage = typeof error === 'object' && error !== null && 'message' in error;
+  return String(hasMessage ? error.message : error).split('\n')[0];
+}

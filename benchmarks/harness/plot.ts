@@ -3,7 +3,7 @@
  * ESM-only, hence the dynamic imports.
  */
 import type { TopLevelSpec } from 'vega-lite';
-import { BenchError } from './errors.js';
+import { BenchError, messageOf } from './errors.js';
 import type { ResultRow } from './results.js';
 
 /** What the vertical axis shows. */
@@ -94,8 +94,9 @@ export async function loadVega(): Promise<{
     const [vega, vegaLite] = await Promise.all([import('vega'), import('vega-lite')]);
     return { vega, vegaLite };
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    throw new BenchError(`plots need two optional packages: npm install vega vega-lite@6.3 (${reason})`);
+    throw new BenchError(
+      `plots need two optional packages: npm install vega vega-lite@6.3 (${messageOf(error)})`,
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** What `--json` writes and `--against` reads. The names are a public format: other programs read these files. */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { BenchError } from './errors.js';
+import { BenchError, messageOf } from './errors.js';
 
 /** The machine of a run. Two runs are comparable if `fingerprint` gives the same for both. */
 export interface Machine {
@@ -193,8 +193,4 @@ class ObjectField {
   get(name: string): Field {
     return new Field(this.value[name], this.path === '' ? name : `${this.path}.${name}`, this.source);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,4 +1,5 @@
 /** Runs the cases of a question one after the other: open, check every answer, time, close. */
+import { messageOf } from './errors.js';
 import { clockNs, measure, type MeasureOptions } from './measure.js';
 import { floorOf, isWanted, type Case, type CaseContender, type TimedRow } from './question.js';
 import type { Ceilings } from './results.js';
@@ -118,7 +119,7 @@ async function passes(contender: CaseContender, result: CaseResult): Promise<boo
     if (worst <= 1) return true;
     result.failures.push(`${name}: wrong answer, ${detail}`);
   } catch (error) {
-    result.failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    result.failures.push(`${name}: ${messageOf(error)}`);
   }
   return false;
 }

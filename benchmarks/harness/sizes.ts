@@ -96,6 +96,6 @@ export function formatTime(ns: number): string {
 /** Three significant digits without an exponent: `0.107`, `1.20`, `38.9`, `1234`. */
 export function formatDigits(value: number): string {
   if (value === 0 || !Number.isFinite(value)) return String(value);
-  const decimals = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value)) + 1e-9));
-  return value.toFixed(Math.min(decimals, 6));
+  const decimals = 2 - Math.floor(Math.log10(Math.abs(Number(value.toPrecision(3)))) + 1e-9);
+  return value.toFixed(Math.min(Math.max(0, decimals), 6));
 }

@@ -3,11 +3,13 @@ import { histogram } from './histogram.js';
 import type { TimedRow } from './question.js';
 import { formatDigits, formatTime } from './sizes.js';
 
+const EDGES = ['top', 'bottom', 'left', 'right', 'mid'];
+const JOINTS = ['top-mid', 'top-left', 'top-right', 'bottom-mid', 'bottom-left', 'bottom-right'];
+const CROSSINGS = ['left-mid', 'mid-mid', 'right-mid'];
 const NO_BORDERS = {
-  top: '', 'top-mid': '', 'top-left': '', 'top-right': '',
-  bottom: '', 'bottom-mid': '', 'bottom-left': '', 'bottom-right': '',
-  left: '', 'left-mid': '', mid: '', 'mid-mid': '', right: '', 'right-mid': '', middle: ' ',
-}; // prettier-ignore
+  ...Object.fromEntries([...EDGES, ...JOINTS, ...CROSSINGS].map((name) => [name, ''])),
+  middle: ' ',
+};
 
 /**
  * Columns of text under a heading, two blanks apart, without borders or colours, so that it can be piped and pasted.

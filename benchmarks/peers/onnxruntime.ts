@@ -1,5 +1,6 @@
 /** onnxruntime-node as a contender: a development dependency here, an optional one for whoever runs the benchmark. */
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
+import { messageOf } from '../harness/errors.js';
 import { softmaxModel } from './onnx-model.js';
 
 type OnnxRuntime = typeof import('onnxruntime-node');
@@ -21,8 +22,7 @@ export async function loadOnnxRuntime(): Promise<OnnxRuntime | string> {
     const loaded = (await import('onnxruntime-node')) as OnnxRuntime & { default?: OnnxRuntime };
     return loaded.InferenceSession ? loaded : loaded.default!;
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
-    return `onnxruntime-node is left out, it cannot be loaded: ${reason}`;
+    return `onnxruntime-node is left out, it cannot be loaded: ${messageOf(error)}`;
   }
 }
 

@@ -1,7 +1,7 @@
 /** What `softlane bench QUESTION` does: prints ceilings and tables, writes results and plots, compares with a saved run. */
 import { ceilingLines, measureCeilings } from '../../benchmarks/harness/ceilings.js';
 import { assertSameMachine, compareRows, renderComparison } from '../../benchmarks/harness/compare.js';
-import { BenchError } from '../../benchmarks/harness/errors.js';
+import { BenchError, messageOf } from '../../benchmarks/harness/errors.js';
 import { describeMachine, machineLines } from '../../benchmarks/harness/machine.js';
 import { drawSvg, loadVega, plotPoints, plotSpec, type PlotValue } from '../../benchmarks/harness/plot.js';
 import type { Plan, Question, QuestionOptions } from '../../benchmarks/harness/question.js';
@@ -189,9 +189,7 @@ function parseFilter(text: string): RegExp {
   try {
     return new RegExp(text);
   } catch (error) {
-    throw new BenchError(
-      `--filter is not a regular expression: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new BenchError(`--filter is not a regular expression: ${messageOf(error)}`);
   }
 }
 
