@@ -39,9 +39,10 @@ import {
   referenceRows,
   type RowReference,
 } from './softmax/check.js';
+import { floorContenders } from './softmax/floors.js';
 import { BYTES, DISTRIBUTIONS, Pool, type Distribution, type FloatArray } from './softmax/inputs.js';
 import { workOf, type Form } from './softmax/model.js';
-import { isPeer, PEERS, summarise, sweepRows } from './softmax/summary.js';
+import { FLOORS, isPeer, PEERS, summarise, sweepRows } from './softmax/summary.js';
 
 const ALGORITHMS: SoftmaxAlgorithm[] = [
   'two-pass',
@@ -87,34 +88,30 @@ export const question: Question = {
  * @throws BenchError for an unknown distribution
  */
 async function plan(options: QuestionOptions): Promise<Plan> {
+  return planOf(listCases({ ...options, distribution: distributionOf(options.distribution) }), options);
+}
+
+/** The plan of any list of cases: those left out that the filter empties or that memory does not hold. */
+export async function planOf(specs: readonly CaseSpec[], options: QuestionOptions): Promise<Plan> {
+  const { isas, filter } = options;
   const remarks: string[] = [];
   const runtime = await loadOnnxRuntime();
   if (typeof runtime === 'string') remarks.push(runtime);
-  const pool = new Pool();
-  const choice = { ...options, distribution: distributionOf(options.distribution) };
-  const specs = listCases(choice).filter((spec) => {
-    if (
-      !options.isas.some((isa) =>
-        namesFor(spec, isa).some((name) => isWanted(options.filter, name, labelOf(spec), isa)),
-      )
-    ) {
-      return false;
-    }
+  const kept = specs.filter((spec) => {
+    const label = labelOf(spec);
+    const wanted = isas.some((isa) => namesFor(spec, isa).some((name) => isWanted(filter, name, label, isa)));
     const bytes = bytesOf(spec);
     const fits = bytes <= availableBytes() * 0.8;
-    if (!fits) {
-      remarks.push(
-        `${labelOf(spec)} is left out: its arrays take ${(bytes / 1e9).toFixed(1)} GB, more than is free`,
-      );
+    if (wanted && !fits) {
+      remarks.push(`${label} is left out: its arrays take ${(bytes / 1e9).toFixed(1)} GB, more than is free`);
     }
-    return fits;
+    return wanted && fits;
   });
-  const largest = Math.max(...specs.map(({ rows, cols }) => rows * cols));
-  const cases = specs.map((spec): Case => {
-    return {
-      label: labelOf(spec),
-      open: () => open(spec, options, pool, largest, typeof runtime === 'string' ? undefined : runtime),
-    };
+  const pool = new Pool();
+  const largest = Math.max(...kept.map(({ rows, cols }) => rows * cols));
+  const peer = typeof runtime === 'string' ? undefined : runtime;
+  const cases = kept.map((spec): Case => {
+    return { label: labelOf(spec), open: () => open(spec, options, pool, largest, peer) };
   });
   return { cases, remarks };
 }
@@ -159,6 +156,9 @@ async function open(
     algorithmsFor(spec, isa).map((algorithm) => ownContender(bench, isa, algorithm)),
   );
   if (spec.perRowCalls) contenders.push(perRowCalls(bench));
+  const work = workFor(spec, 'two-pass');
+  if (work.memory && rows === 1)
+    contenders.push(...floorContenders(x, bench.outs, parametersOf(spec, isas[0])));
   if (threads === 1 && !spec.lean && !(x instanceof Uint16Array)) contenders.push(javaScript(bench, x));
   let session: OnnxSoftmax | undefined;
   if (runtime && operation === 'softmax' && !spec.lean && !(x instanceof Uint16Array)) {
@@ -178,11 +178,8 @@ async function open(
 
 /** Every contender that the case may have, before anything is allocated. */
 function namesFor(spec: CaseSpec, isa: Isa): string[] {
-  return [
-    ...algorithmsFor(spec, isa),
-    ...(spec.perRowCalls ? ['per-row-calls'] : []),
-    ...(spec.lean ? [] : PEERS),
-  ];
+  const peers = spec.lean ? [] : PEERS;
+  return [...algorithmsFor(spec, isa), ...(spec.perRowCalls ? ['per-row-calls'] : []), ...peers, ...FLOORS];
 }
 
 function algorithmsFor({ operation, rows, cols, lean }: CaseSpec, isa: Isa): SoftmaxAlgorithm[] {

@@ -6,9 +6,15 @@ import { renderMatrix } from '../harness/table.js';
 /** Contenders that choose their instructions themselves. */
 export const PEERS: readonly string[] = ['javascript', 'onnxruntime-node'];
 
+/** What memory alone would take, beside the contenders where it binds. */
+export const FLOORS: readonly string[] = ['streaming-read', 'copy', 'streaming-copy'];
+
 /** The rows of the sweep over sizes: float32 softmax of one row, all of one distribution, ascending in size. */
 export function sweepRows(rows: readonly ResultRow[]): ResultRow[] {
-  const single = rows.filter(({ case: c }) => c.operation === 'softmax' && c.rows === 1 && c.dtype === 'f32');
+  const single = rows.filter(
+    ({ contender, case: c }) =>
+      c.operation === 'softmax' && c.rows === 1 && c.dtype === 'f32' && !FLOORS.includes(contender),
+  );
   return single
     .filter((row) => row.case.distribution === single[0].case.distribution)
     .sort((a, b) => Number(a.case.cols) - Number(b.case.cols));

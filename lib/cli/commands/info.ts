@@ -34,9 +34,9 @@ async function run(flags: { json: boolean }): Promise<void> {
   const size = (bytes: number): string => (bytes > 0 ? formatBytes(bytes) : 'unknown');
   const rows: [string, string][] = [
     ['softlane', facts.version],
-    ['node', `${facts.node} on ${facts.platform}${facts.libc ? ` (${facts.libc})` : ''}`],
+    ['node', `v${facts.node} on ${facts.platform}${facts.libc ? ` (${facts.libc})` : ''}`],
     ['cpu', facts.cpu],
-    ['cores', String(facts.cores)],
+    ['cores', `${facts.cores} physical, ${facts.usableCores} usable by this process`],
     ['threads', String(facts.threads)],
     ['instruction set', `${facts.isa} (available: ${facts.isas.join(', ')})`],
     ['caches', `L1d ${size(facts.caches.l1d)}, L2 ${size(facts.caches.l2)}, L3 ${size(facts.caches.l3)}`],

@@ -1,0 +1,26 @@
+'use strict';
+// Loads the native addon: a prebuilt binary from prebuilds/, or the one in build/. Shared by the ESM and CommonJS builds
+// (`#addon` in package.json), so that a process has one. A failed load says what was looked for and what to do.
+
+const load = require('node-gyp-build');
+
+try {
+  module.exports = load(__dirname);
+  module.exports.version = require('./package.json').version;
+  module.exports.path = load.resolve(__dirname);
+} catch (cause) {
+  const { platform, arch, versions } = process;
+  if (cause && cause.code === 'ERR_OUT_OF_RANGE') throw cause; // SOFTLANE_ISA: the addon is there, the wish is not
+  let libc = '';
+  if (platform === 'linux') libc = process.report.getReport().header.glibcVersionRuntime ? ' with glibc' : ' with musl';
+  const error = new Error(
+    `softlane could not load its native addon for ${platform}-${arch}${libc}, Node.js ${versions.node}.\n` +
+      `Looked for prebuilds/${platform}-${arch}/*.node and build/Release/softlane.node in ${__dirname}.\n` +
+      'If no prebuilt binary fits this platform, install a C++17 compiler, make and python3, then run ' +
+      '"npm rebuild softlane".\n' +
+      `The loader said: ${cause.message}`,
+    { cause },
+  );
+  error.code = 'ERR_ADDON_LOAD';
+  throw error;
+}

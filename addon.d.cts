@@ -1,0 +1,2 @@
+declare const addon: Record<string, unknown>;
+export = addon;

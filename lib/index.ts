@@ -1,0 +1,22 @@
+/**
+ * softlane: softmax-shaped computation at hardware speed. The kernels; method families are subpaths.
+ */
+import { loadTuning } from './tuning.js';
+
+loadTuning();
+
+export type { ArgumentError, Floats } from './check.js';
+export type { AsyncOptions } from './native.js';
+export type { Dtype, MatrixOptions } from './kernels/arguments.js';
+export { softmax, softmaxAsync, logSoftmax, logSoftmaxAsync } from './kernels/softmax.js';
+export type { RowMap, RowMapAsync, RowOptions, SoftmaxAlgorithm, SoftmaxOptions } from './kernels/softmax.js';
+export * from './kernels/losses.js';
+export * from './kernels/extended.js';
+export * from './kernels/convert.js';
+export { availableIsas, ceilings, info, isa, memory, setIsa, setThreads, threads } from './machine.js';
+export type { Ceilings, CeilingsOptions, Info, Isa, Memory } from './machine.js';
+export { explain } from './explain.js';
+export type { Explanation, SoftmaxCase } from './explain.js';
+export { tune } from './tuning.js';
+export type { Calibration, TuneOptions } from './tuning.js';
+export { Philox } from './random.js';

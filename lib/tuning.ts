@@ -1,0 +1,176 @@
+/**
+ * Calibration of what `auto` chooses: measured once by `tune`, kept in the user's cache folder for each machine, read
+ * when the package is loaded. Without it, built-in defaults serve.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import * as check from './check.js';
+import { allocate, DTYPES } from './kernels/arguments.js';
+import type { Dtype } from './kernels/arguments.js';
+import { softmax } from './kernels/softmax.js';
+import { isaList, native } from './native.js';
+import { Philox } from './random.js';
+
+const ISAS = ['scalar', 'avx2', 'avx512'] as const;
+type IsaName = (typeof ISAS)[number];
+
+/** Bytes of a row, in and out together, from which two passes beat the blocked form; null: never. */
+export type Calibration = Partial<Record<IsaName, Partial<Record<Dtype, number | null>>>>;
+
+interface TuningFile {
+  format: 1;
+  machines: Record<string, { twoPassFrom: Calibration; measured: string }>;
+}
+
+/** Where the calibration is kept: SOFTLANE_TUNING (a path, or 'off'), else in the user's cache folder; null: off. */
+export function tuningFile(): string | null {
+  const wish = process.env.SOFTLANE_TUNING;
+  if (wish === 'off') return null;
+  if (wish) return wish;
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'softlane', 'tuning.json');
+}
+
+/** A calibration holds for one kind of machine: CPU, caches, instruction sets. */
+export function machineKey(): string {
+  const machine = native('machine')() as { cpu: string; caches: { l1d: number; l2: number; l3: number } };
+  const { l1d, l2, l3 } = machine.caches;
+  return `${machine.cpu} ${l1d}/${l2}/${l3} ${isaList.join('+')}`;
+}
+
+let loaded: string | null = null;
+
+/** The file whose calibration is in use, or null. */
+export function tuningPath(): string | null {
+  return loaded;
+}
+
+function read(path: string): TuningFile | null {
+  if (!existsSync(path)) return null;
+  try {
+    const file = JSON.parse(readFileSync(path, 'utf8')) as TuningFile;
+    return file.format === 1 && typeof file.machines === 'object' ? file : null;
+  } catch {
+    return null; // a damaged cache is no reason to fail: `info` shows that no calibration is in use
+  }
+}
+
+function apply(calibration: Calibration): void {
+  ISAS.forEach((isa, i) =>
+    DTYPES.forEach((dtype, d) => {
+      const bytes = calibration[isa]?.[dtype];
+      if (bytes !== undefined) native('setTuning')(i, d, bytes ?? Infinity);
+    }),
+  );
+}
+
+/** Reads the calibration of this machine, if there is one. Called when the package is loaded. */
+export function loadTuning(): void {
+  const path = tuningFile();
+  const entry = path === null ? undefined : read(path)?.machines[machineKey()];
+  if (!entry) return;
+  apply(entry.twoPassFrom);
+  loaded = path;
+}
+
+/** Options of `tune`. */
+export interface TuneOptions {
+  /** Instruction sets to calibrate; default those available. */
+  isas?: IsaName[];
+  /** Storage types; default all. */
+  dtypes?: Dtype[];
+  /** Longest row, in elements; default 2^25 (two arrays of that length are allocated). */
+  maxLength?: number;
+  /** Timings of each form at each length, of which the median counts; default 7. */
+  samples?: number;
+  /** Stops between measurements. */
+  signal?: AbortSignal;
+  /** Called with the share that is done, in [0, 1], and what is being measured. */
+  onProgress?: (done: number, what: string) => void;
+  /** Keep the result for later processes; default true. */
+  save?: boolean;
+}
+
+const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
+
+/** Median time of two passes over that of the blocked form, their timings interleaved. */
+function ratioAt(length: number, dtype: Dtype, x: ReturnType<typeof allocate>, y: typeof x, samples: number): number {
+  const rounds = Math.max(1, Math.floor(2 ** 18 / length));
+  const times: Record<'two-pass' | 'blocked', number[]> = { 'two-pass': [], blocked: [] };
+  const options = { out: y.subarray(0, length), dtype: x instanceof Uint16Array ? dtype : undefined };
+  const input = x.subarray(0, length);
+  for (let s = 0; s <= samples; s++) {
+    for (const algorithm of ['two-pass', 'blocked'] as const) {
+      const start = process.hrtime.bigint();
+      for (let r = 0; r < rounds; r++) softmax(input, { ...options, algorithm } as object);
+      if (s > 0) times[algorithm].push(Number(process.hrtime.bigint() - start)); // the first round warms up
+    }
+  }
+  return median(times['two-pass']) / median(times.blocked);
+}
+
+/**
+ * Measures from which row length on two passes beat the blocked form, for each instruction set and storage type, uses
+ * the answer from now on and keeps it for later processes on this kind of machine. Takes about half a minute; run it on
+ * an otherwise idle machine. Blocks between measurements only as long as one of them takes.
+ * @returns the calibration, in bytes of a row, in and out together
+ */
+export async function tune(options: TuneOptions = {}): Promise<Calibration> {
+  const isas = options.isas ?? ([...isaList] as IsaName[]);
+  const dtypes = options.dtypes ?? [...DTYPES];
+  const maxLength = check.positiveInteger('maxLength', options.maxLength ?? 2 ** 25);
+  const samples = check.positiveInteger('samples', options.samples ?? 7);
+  isas.forEach((isa) => check.oneOf('isas', isa, isaList as IsaName[]));
+  dtypes.forEach((dtype) => check.oneOf('dtypes', dtype, DTYPES));
+  const before = native('isa')() as IsaName;
+  const lengths: number[] = [];
+  for (let n = 2 ** 15; n <= maxLength; n *= 2) lengths.push(n);
+  const result: Calibration = {};
+  let done = 0;
+  try {
+    for (const dtype of dtypes) {
+      const x = allocate(dtype, maxLength);
+      const y = allocate(dtype, maxLength);
+      if (x instanceof Uint16Array) x.fill(0x3c00);
+      else new Philox(1).uniform(x, -10, 10);
+      for (const isa of isas) {
+        let threshold: number | null = null;
+        let previous = 0;
+        for (const length of lengths) {
+          options.signal?.throwIfAborted();
+          options.onProgress?.(done++ / (isas.length * dtypes.length * lengths.length), `${isa} ${dtype} ${length}`);
+          await new Promise(setImmediate);
+          native('setIsa')(isa);
+          const ratio = ratioAt(length, dtype, x, y, samples);
+          native('setIsa')(before);
+          const bytes = 2 * length * x.BYTES_PER_ELEMENT;
+          // Two passes must keep winning up to the longest row; between two lengths the threshold is their middle.
+          if (ratio >= 0.99) threshold = null;
+          else threshold ??= previous === 0 ? 0 : Math.round(Math.sqrt(bytes * previous));
+          previous = bytes;
+        }
+        (result[isa] ??= {})[dtype] = threshold;
+      }
+    }
+  } finally {
+    native('setIsa')(before);
+  }
+  apply(result);
+  if (options.save ?? true) save(result);
+  return result;
+}
+
+/** Merges the calibration of this machine into the file, atomically. */
+function save(calibration: Calibration): void {
+  const path = tuningFile();
+  if (path === null) return;
+  const file: TuningFile = read(path) ?? { format: 1, machines: {} };
+  const known = file.machines[machineKey()]?.twoPassFrom ?? {};
+  for (const isa of ISAS) if (calibration[isa]) known[isa] = { ...known[isa], ...calibration[isa] };
+  file.machines[machineKey()] = { twoPassFrom: known, measured: new Date().toISOString() };
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, JSON.stringify(file, null, 2));
+  renameSync(temporary, path);
+  loaded = path;
+}

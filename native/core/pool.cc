@@ -1,0 +1,179 @@
+// The thread pool. It is created on first use and never destroyed: its threads wait on a condition variable when the
+// process ends, and the addon is linked so that it is never unloaded under them.
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <thread>
+
+#include "../cpu.h"
+#include "../parallel.h"
+
+namespace softlane {
+namespace pool {
+namespace {
+
+struct Pool {
+  std::mutex mutex;
+  std::condition_variable wake;
+  std::deque<std::function<void()>> tasks;
+  size_t wanted = 0, running = 0;
+
+  void work() {
+    std::unique_lock<std::mutex> lock(mutex);
+    for (;;) {
+      if (running > wanted) {  // the pool was made smaller
+        running--;
+        return;
+      }
+      if (tasks.empty()) {
+        wake.wait(lock);
+        continue;
+      }
+      std::function<void()> task = std::move(tasks.front());
+      tasks.pop_front();
+      lock.unlock();
+      task();
+      task = nullptr;
+      lock.lock();
+    }
+  }
+
+  /// Called with the lock held.
+  void start() {
+    while (running < wanted) {
+      running++;
+      try {
+        std::thread([this] { work(); }).detach();
+      } catch (...) {  // no more threads to be had: those that run will do the work
+        running--;
+        if (running == 0) throw;
+        return;
+      }
+    }
+  }
+};
+
+Pool& instance() {
+  static Pool* pool = new Pool();
+  return *pool;
+}
+
+size_t wantedOf(Pool& p) { return p.wanted ? p.wanted : (p.wanted = defaultThreads()); }
+
+}  // namespace
+
+size_t defaultThreads() {
+  if (const char* text = std::getenv("SOFTLANE_THREADS")) {
+    char* end = nullptr;
+    unsigned long n = std::strtoul(text, &end, 10);
+    if (end != text && *end == 0 && n >= 1 && n <= 1024) return n;
+  }
+  return cpu::usableCores("/");
+}
+
+size_t threads() {
+  Pool& p = instance();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  return wantedOf(p);
+}
+
+void setThreads(size_t count) {
+  Pool& p = instance();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  p.wanted = count;
+  p.wake.notify_all();
+  if (!p.tasks.empty()) p.start();
+}
+
+void submit(std::function<void()> task) {
+  Pool& p = instance();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  wantedOf(p);
+  p.tasks.push_back(std::move(task));
+  p.start();
+  p.wake.notify_one();
+}
+
+}  // namespace pool
+
+namespace {
+
+/// One parallel loop. Helpers that come late find no pieces left and never touch the body, which may be gone by then.
+struct Loop {
+  std::atomic<size_t> next{0};
+  std::atomic<size_t> inside{0};
+  size_t count, grain;
+  void (*piece)(void*, size_t, size_t);
+  void* context;
+  Control* control;
+  std::mutex mutex;
+  std::condition_variable left;
+
+  bool stopped() const { return control && control->stopped(); }
+  void help() {
+    inside.fetch_add(1);
+    for (;;) {
+      size_t begin = next.fetch_add(grain);
+      if (begin >= count) break;
+      if (stopped()) {
+        next.store(count);
+        break;
+      }
+      piece(context, begin, begin + grain < count ? begin + grain : count);
+    }
+    if (inside.fetch_sub(1) == 1) {
+      std::lock_guard<std::mutex> lock(mutex);
+      left.notify_all();
+    }
+  }
+};
+
+}  // namespace
+
+bool Run::pieces(size_t count, size_t grain, void (*piece)(void*, size_t, size_t), void* context) {
+  if (grain == 0) grain = 1;
+  size_t most = (count + grain - 1) / grain;
+  size_t threads = threads_ < most ? threads_ : most, limit = threads > 1 ? pool::threads() : 1;
+  if (threads > limit) threads = limit;
+  if (threads <= 1) {
+    for (size_t begin = 0; begin < count; begin += grain) {
+      if (stopped()) return false;
+      piece(context, begin, begin + grain < count ? begin + grain : count);
+    }
+    return !stopped();
+  }
+  auto loop = std::make_shared<Loop>();
+  loop->count = count;
+  loop->grain = grain;
+  loop->piece = piece;
+  loop->context = context;
+  loop->control = control_;
+  for (size_t t = 1; t < threads; t++) pool::submit([loop] { loop->help(); });
+  loop->help();
+  std::unique_lock<std::mutex> lock(loop->mutex);
+  loop->left.wait(lock, [&] { return loop->inside.load() == 0; });
+  return !stopped();
+}
+
+namespace {
+std::atomic<size_t> scratchNow{0}, scratchPeak{0};
+}
+
+Scratch::Scratch(size_t bytes) : bytes_((bytes + 63) / 64 * 64) {
+  data_ = bytes_ ? std::aligned_alloc(64, bytes_) : nullptr;
+  if (bytes_ && !data_) throw std::bad_alloc();
+  size_t now = scratchNow.fetch_add(bytes_) + bytes_, peak = scratchPeak.load();
+  while (peak < now && !scratchPeak.compare_exchange_weak(peak, now)) {
+  }
+}
+Scratch::~Scratch() {
+  std::free(data_);
+  scratchNow.fetch_sub(bytes_);
+}
+size_t Scratch::bytesNow() { return scratchNow.load(); }
+size_t Scratch::bytesPeak() { return scratchPeak.load(); }
+
+}  // namespace softlane

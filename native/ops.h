@@ -1,0 +1,100 @@
+// What operations are written against: arrays as JavaScript hands them over, enumerations, errors, and the run of a call.
+#pragma once
+#include <string>
+
+#include "parallel.h"
+#include "types.h"
+
+namespace softlane {
+
+enum class Element : uint8_t { float32, float64, int32, uint16, other };
+
+struct Any {};
+
+/// A typed array that is read. In<Any> takes Float32Array, Float64Array and Uint16Array.
+template <class T>
+struct In {
+  const T* data = nullptr;
+  size_t length = 0;
+};
+template <>
+struct In<Any> {
+  const void* data = nullptr;
+  size_t length = 0;
+  Element element = Element::other;
+};
+
+/// A typed array that is written. The binding refuses it if it overlaps any other array of the call.
+template <class T>
+struct Out {
+  T* data = nullptr;
+  size_t length = 0;
+};
+template <>
+struct Out<Any> {
+  void* data = nullptr;
+  size_t length = 0;
+  Element element = Element::other;
+};
+
+/// An Out that may be the very same memory as an input of the same element type, from the same start.
+template <class T>
+struct InPlace : Out<T> {};
+
+/// An array that may be undefined: then data is null.
+template <class A>
+struct Maybe : A {};
+
+enum class Algorithm : uint8_t { automatic, twoPass, online, blocked, recompute, reload };
+enum class EmptyRow : uint8_t { zero, nan };
+enum class Reduction : uint8_t { none, sum, mean };
+
+/// The strings that stand for an enumeration in JavaScript, in its order.
+template <class E>
+struct Names;
+template <>
+struct Names<Dtype> {
+  static constexpr const char* list[] = {"f32", "f64", "bf16", "f16"};
+};
+template <>
+struct Names<Algorithm> {
+  static constexpr const char* list[] = {"auto",    "two-pass", "online", "blocked", "three-pass-recompute",
+                                         "three-pass-reload"};
+};
+template <>
+struct Names<EmptyRow> {
+  static constexpr const char* list[] = {"zero", "nan"};
+};
+template <>
+struct Names<Reduction> {
+  static constexpr const char* list[] = {"none", "sum", "mean"};
+};
+
+/// What an operation throws: becomes a TypeError or RangeError with a code in JavaScript. `argument` is quoted by the
+/// binding in front of the message: "temperature" must be ..., received ...
+struct Error {
+  bool isType;
+  std::string message;
+};
+inline Error rangeError(const char* argument, const std::string& expected, const std::string& received) {
+  return {false, std::string("\"") + argument + "\" must be " + expected + ", received " + received};
+}
+inline Error typeError(const char* argument, const std::string& expected, const std::string& received) {
+  return {true, std::string("\"") + argument + "\" must be " + expected + ", received " + received};
+}
+
+const char* nameOf(Element element);
+
+/// Throws unless an array of this element type can hold `dtype`.
+void requireStorage(const char* argument, Element element, Dtype dtype);
+/// Throws unless `length` elements hold `rows` rows of `cols` elements whose starts are `stride` apart.
+void requireMatrix(const char* argument, size_t length, size_t rows, size_t cols, size_t stride);
+/// Throws unless 1e-30 <= temperature <= 1e30.
+void requireTemperature(double temperature);
+
+namespace ops {
+#define OP(name, ret, args) ret name args;
+#include "catalogue.def"
+}  // namespace ops
+
+}  // namespace softlane

@@ -1,0 +1,188 @@
+// The two-pass softmax: exponentials as pairs, so that no maximum is needed.
+// "The Two-Pass Softmax Algorithm", M. Dukhan and A. Ablavatski, 2020, arXiv 2001.04438.
+//
+//   x [n] -> per block of 4096: (m, e) with sum_i exp(x_i / T) = m 2^e            reduce_ext  (reads x once)
+//   y_i = exp(x_i / T) * factor * 2^-exponent + offset                            scale_ext   (reads x, writes y)
+//
+// Pass 1 keeps one exponent a lane and several mantissa accumulators beside it; a tile of vectors first takes its joint
+// maximum of exponents, so that the accumulators are rescaled once a tile. Scale factors are at most 1: nothing overflows.
+// Beyond the paper: lanes are flushed to a float64 pair every block, which holds the error of the sum under 1e-6 at any
+// length (the reference errs by 1e-3 to 7e-2 at 64 Mi elements); 1/T is a float32 sum of two terms; -infinity is exact.
+#include "dispatch.h"
+#include "span.h"
+
+namespace softlane::ISA {
+
+/// Vectors in a tile and accumulators: as many as the registers hold beside the polynomial.
+template <class V>
+struct Tile {
+  static constexpr int vectors = V::lanes == 1 ? 1 : V::hasScalef ? 6 : 4;
+  static constexpr int sums = V::lanes == 1 ? 1 : V::hasScalef ? 6 : 2;
+};
+
+/// ext of x / T with the clamp that keeps exponents finite.
+template <class V, class E>
+struct ExtOf {
+  E e;
+  Quotient<V> quotient;
+  bool unit;
+  SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form), unit(form.unit) {}
+  template <bool Unit>
+  SOFTLANE_INLINE void at(V x, V& m, V& k) const {
+    x = quotient.clamped(x);
+    if constexpr (Unit) {
+      e.ext(x, m, k);
+    } else {
+      V z, d;
+      quotient.divide(x, z, d);
+      e.ext(z, d, m, k);
+    }
+  }
+};
+
+template <bool Unit, class V, class E, class In>
+SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) {
+  constexpr int U = Tile<V>::vectors, A = Tile<V>::sums;
+  constexpr size_t L = V::lanes;
+  V sums[A], top = V::set(-0x1p18f);  // below every clamped exponent, finite: no infinity minus infinity
+  for (V& s : sums) s = V::set(0);
+  size_t i = 0;
+  for (; i + U * L <= n; i += U * L) {
+    V m[U], k[U];
+    for (int u = 0; u < U; u++) ext.template at<Unit>(V::load(x + i + u * L), m[u], k[u]);
+    V next = top;
+    for (int u = 0; u < U; u++) next = max(next, k[u]);
+    V shift = top - next;
+    for (V& s : sums) s = scalePow2(s, shift);
+    for (int u = 0; u < U; u++) sums[u % A] = sums[u % A] + scalePow2(m[u], k[u] - next);
+    top = next;
+  }
+  for (; i < n; i += L) {  // whole vectors left over, then lanes filled with -infinity, which add nothing
+    V m, k;
+    ext.template at<Unit>(n - i >= L ? V::load(x + i) : V::load(x + i, n - i, -__builtin_inff()), m, k);
+    V next = max(top, k), shift = top - next;
+    for (V& s : sums) s = scalePow2(s, shift);
+    sums[0] = sums[0] + scalePow2(m, k - next);
+    top = next;
+  }
+  for (int step = 1; step < A; step *= 2)
+    for (int a = 0; a + step < A; a += 2 * step) sums[a] = sums[a] + sums[a + step];
+  auto exponent = reduceMax(top);
+  return {double(reduceAdd(scalePow2(sums[0], top - V::set(exponent)))), double(exponent)};
+}
+
+void reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* blocks) {
+  withStorage(in, [&](auto storage) {
+    using In = decltype(storage);
+    withPrecision<In>(form, [&](auto vector, auto precision) {
+      using V = decltype(vector);
+      const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
+      const In* p = static_cast<const In*>(x);
+      eachBlock(n, [&](size_t i, size_t length, size_t b) {
+        blocks[b] = form.unit ? reduceBlock<true>(p + i, length, ext) : reduceBlock<false>(p + i, length, ext);
+      });
+    });
+  });
+}
+
+void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent, const Affine& affine) {
+  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
+    using V = decltype(vector);
+    using S = typename V::Scalar;
+    const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
+    const V factor = V::set(S(affine.factor)), offset = V::set(S(affine.offset)), top = V::set(S(exponent));
+    withFlag(form.unit, [&](auto unit) {
+      withFlag(affine.offset != 0, [&](auto shifted) {
+        mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) {
+          V m, k;
+          ext.template at<decltype(unit)::value>(v, m, k);
+          V p = scalePow2(m * factor, k - top);
+          return decltype(shifted)::value ? p + offset : p;
+        });
+      });
+    });
+  });
+}
+
+void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double logSum) {
+  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto) {
+    using V = decltype(vector);
+    using S = typename V::Scalar;
+    const Quotient<V> quotient(form);
+    const S high = S(logSum);
+    const V h = V::set(high), l = V::set(S(logSum - double(high)));
+    const V least = V::set(S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308));
+    withFlag(form.unit, [&](auto unit) {
+      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, false, [&](V v) {
+        if constexpr (decltype(unit)::value) return (v - h) - l;
+        V z, d;
+        quotient.divide(v, z, d);
+        // Where z is -infinity, d is NaN; max(NaN, least) is least, and the sum stays -infinity.
+        return ((z - h) + max(d, least)) - l;
+      });
+    });
+  });
+}
+
+void ext_exp(const float* x, float* mantissa, float* exponent, size_t n) {
+  constexpr size_t L = F32::lanes;
+  const Exponential<F32, Dtype::f32> e;
+  for (size_t i = 0; i < n; i += L) {
+    F32 m, k;
+    if (n - i >= L) {
+      e.ext(F32::load(x + i), m, k);
+      m.store(mantissa + i);
+      k.store(exponent + i);
+    } else {
+      e.ext(F32::load(x + i, n - i, 0), m, k);
+      m.store(mantissa + i, n - i);
+      k.store(exponent + i, n - i);
+    }
+  }
+}
+
+void ext_add(const float* ma, const float* ea, const float* mb, const float* eb, float* m, float* e, size_t n) {
+  constexpr size_t L = F32::lanes;
+  for (size_t i = 0; i < n; i += L) {
+    const size_t rest = n - i;
+    auto at = [&](const float* p) { return rest >= L ? F32::load(p + i) : F32::load(p + i, rest, 0); };
+    F32 a = at(ea), b = at(eb), top = max(a, b);
+    // The identity has exponent -infinity: infinity minus infinity is NaN, and max(NaN, -300) is -300, a factor of 0.
+    F32 low = F32::set(-300);
+    F32 sum = scalePow2(at(ma), max(a - top, low)) + scalePow2(at(mb), max(b - top, low));
+    if (rest >= L) {
+      sum.store(m + i);
+      top.store(e + i);
+    } else {
+      sum.store(m + i, rest);
+      top.store(e + i, rest);
+    }
+  }
+}
+
+}  // namespace softlane::ISA
+
+#ifdef SOFTLANE_OPERATIONS
+#include "rows.h"
+
+namespace softlane::ops {
+
+void extendedExp(Run&, In<float> x, Out<float> mantissa, Out<float> exponent) {
+  requireMatrix("mantissa", mantissa.length, 1, x.length, x.length);
+  requireMatrix("exponent", exponent.length, 1, x.length, x.length);
+  kernels().ext_exp(x.data, mantissa.data, exponent.data, x.length);
+}
+
+void addExtended(Run&, In<float> aMantissa, In<float> aExponent, In<float> bMantissa, In<float> bExponent,
+                 Out<float> mantissa, Out<float> exponent) {
+  const size_t n = aMantissa.length;
+  const std::pair<const char*, size_t> lengths[] = {{"a.exponent", aExponent.length}, {"b.mantissa", bMantissa.length},
+                                                    {"b.exponent", bExponent.length}, {"mantissa", mantissa.length},
+                                                    {"exponent", exponent.length}};
+  for (const auto& [name, length] : lengths)
+    if (length != n) throw rangeError(name, "as long as a.mantissa (" + std::to_string(n) + ")", std::to_string(length));
+  kernels().ext_add(aMantissa.data, aExponent.data, bMantissa.data, bExponent.data, mantissa.data, exponent.data, n);
+}
+
+}  // namespace softlane::ops
+#endif

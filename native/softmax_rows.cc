@@ -1,0 +1,128 @@
+// Softmax of many short rows (at most one block each) in one call: the blocked form with the row loop inside.
+//
+// Rows of more than kTransposed columns: maximum, exponentials with their sum, scaling, all in the first-level cache.
+// Shorter rows: as many rows as a vector has lanes are transposed into columns, so that maximum and sum need no
+// horizontal step; the left-over rows take the same path with empty lanes, so a row's bits do not depend on the batch.
+#include "dispatch.h"
+#include "span.h"
+
+namespace softlane::ISA {
+
+/// What is left of a row when its maximum and sum are known: the sum is NaN for a row with NaN or +infinity, 0 for an
+/// empty one (all -infinity).
+struct RowEnd {
+  bool log;
+  double emptyRow;
+};
+
+template <class V, class E, class In, class Out, bool Unit>
+struct RowKernel {
+  using S = typename V::Scalar;
+  static constexpr size_t L = V::lanes;
+  E e;
+  V inverse;
+  RowEnd end;
+  SOFTLANE_INLINE RowKernel(const ExpForm& form, RowEnd rowEnd) : inverse(V::set(S(form.inverse))), end(rowEnd) {}
+  SOFTLANE_INLINE V argument(V x, V mu) const { return Unit ? x - mu : (x - mu) * inverse; }
+
+  SOFTLANE_INLINE void row(const In* x, Out* y, size_t n, S* scratch) const {
+    const S least = S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
+    V top[4];
+    for (V& t : top) t = V::set(least);
+    size_t i = 0;
+    for (; i + 4 * L <= n; i += 4 * L)
+      for (size_t u = 0; u < 4; u++) top[u] = max(V::load(x + i + u * L), top[u]);
+    for (; i + L <= n; i += L) top[0] = max(V::load(x + i), top[0]);
+    if (i < n) top[1] = max(V::load(x + i, n - i, least), top[1]);
+    const S mu = reduceMax(max(max(top[0], top[1]), max(top[2], top[3])));
+    const V shift = V::set(mu);
+    S* stored = scratch;
+    if constexpr (__is_same(S, Out)) stored = y;
+    if (end.log) stored = nullptr;
+    auto keep = [&](V v, size_t at) {
+      if (stored) v.store(stored + at);
+      return v;
+    };
+    const S sum = reduceAdd(sumSpan<V>(
+        n, [&](size_t at) { return keep(e.expNonPositive(argument(V::load(x + at), shift)), at); },
+        [&](size_t at, size_t rest) {
+          V v = e.expNonPositive(argument(V::load(x + at, rest, -__builtin_inff()), shift));
+          if (stored) v.store(stored + at, rest);
+          return v;
+        }));
+    if (!(sum > 0)) {
+      const V fill = V::set(sum == 0 ? S(end.emptyRow) : sum);
+      mapSpan<V>(x, y, n, false, [&](V) { return fill; });
+    } else if (end.log) {
+      const V l = V::set(S(::log(double(sum))));
+      mapSpan<V>(x, y, n, false, [&](V v) { return argument(v, shift) - l; });
+    } else {
+      const V factor = V::set(S(1 / double(sum)));
+      mapSpan<V>(static_cast<const S*>(stored), y, n, false, [&](V v) { return v * factor; });
+    }
+  }
+
+  /// `rows` <= L rows of at most kTransposed columns, each row in a lane.
+  SOFTLANE_INLINE void transposed(const In* x, size_t strideX, Out* y, size_t strideY, size_t rows, size_t cols) const {
+    V column[kTransposed + L], tile[L];
+    V mu = V::set(S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308)), sum = V::set(0);
+    for (size_t c = 0; c < cols; c += L) {
+      for (size_t r = 0; r < L; r++) {
+        const In* p = x + r * strideX + c;
+        tile[r] = r >= rows ? V::set(0) : cols - c >= L ? V::load(p) : V::load(p, cols - c, 0);
+      }
+      transpose(tile);
+      for (size_t j = 0; j < L; j++) column[c + j] = tile[j];
+    }
+    for (size_t c = 0; c < cols; c++) mu = max(column[c], mu);
+    for (size_t c = 0; c < cols; c++) {
+      const V v = e.expNonPositive(argument(column[c], mu));
+      sum = sum + v;
+      if (!end.log) column[c] = v;
+    }
+    if (end.log) {
+      S lane[L];
+      sum.store(lane);
+      for (S& s : lane) s = s == 0 ? S(-end.emptyRow) : S(::log(double(s)));
+      const V l = V::load(lane);
+      for (size_t c = 0; c < cols; c++) column[c] = argument(column[c], mu) - l;
+    } else {
+      const V factor = selectZero(sum, V::set(S(end.emptyRow)), V::set(1) / sum);
+      for (size_t c = 0; c < cols; c++) column[c] = column[c] * factor;
+    }
+    for (size_t c = 0; c < cols; c += L) {
+      for (size_t j = 0; j < L; j++) tile[j] = column[c + j];
+      transpose(tile);
+      for (size_t r = 0; r < rows; r++) {
+        Out* q = y + r * strideY + c;
+        if (cols - c >= L) tile[r].store(q);
+        else tile[r].store(q, cols - c);
+      }
+    }
+  }
+};
+
+void softmax_rows(const Rows& m, const ExpForm& form, bool log, double emptyRow, bool transposed) {
+  withInOut(m.in, m.out, form, [&](auto vector, auto from, auto to, auto precision) {
+    using V = decltype(vector);
+    using In = decltype(from);
+    using Out = decltype(to);
+    withFlag(form.unit, [&](auto unit) {
+      const RowKernel<V, Exponential<V, decltype(precision)::value>, In, Out, decltype(unit)::value> kernel(
+          form, {log, emptyRow});
+      const In* x = static_cast<const In*>(m.x);
+      Out* y = static_cast<Out*>(m.y);
+      if (transposed) {
+        for (size_t r = 0; r < m.rows; r += V::lanes) {
+          const size_t group = m.rows - r < size_t(V::lanes) ? m.rows - r : V::lanes;
+          kernel.transposed(x + r * m.strideX, m.strideX, y + r * m.strideY, m.strideY, group, m.cols);
+        }
+      } else {
+        alignas(64) typename V::Scalar scratch[kBlock];
+        for (size_t r = 0; r < m.rows; r++) kernel.row(x + r * m.strideX, y + r * m.strideY, m.cols, scratch);
+      }
+    });
+  });
+}
+
+}  // namespace softlane::ISA

@@ -1,0 +1,143 @@
+/** `softlane bench` as users run it: the built command in a child process. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readResults, writeResults } from '../../benchmarks/harness/results.js';
+import { expectOneLine, softlane } from '../cli/run.js';
+import { runNode } from './run-module.js';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'softlane-bench-'));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe('softlane bench', () => {
+  it('lists the questions when none is named', async () => {
+    const { code, stdout } = await softlane(['bench']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S/);
+  });
+
+  it.each([
+    [['nope'], 'unknown question "nope"; there are: softmax'],
+    [['softmax', '--sizes', 'many'], 'size "many" must be a whole number'],
+    [['softmax', '--shapes', '3'], 'shape "3" must have the form ROWSxCOLS'],
+    [['softmax', '--isa', 'avx9'], 'instruction set "avx9" is unknown or not available here; there are: '],
+    [['softmax', '--threads', '0'], '--threads must be whole numbers from 1 to 1024, received "0"'],
+    [['softmax', '--filter', '('], '--filter is not a regular expression: '],
+    [['softmax', '--distribution', 'flat'], 'unknown distribution "flat"; there are: uniform-10, '],
+    [['softmax', '--against', '/no/such.json'], 'cannot read /no/such.json: ENOENT'],
+  ])('answers %j with one line', async (args, message) => {
+    const line = expectOneLine(await softlane(['bench', ...args]), 1);
+    expect(line).toContain(message);
+  });
+});
+
+describe('softlane bench softmax', () => {
+  const small = ['bench', 'softmax', '--isa', 'all', '--sizes', '1Ki,4Ki', '--budget', '60'];
+
+  it('prints ceilings first, then a table per size, and writes JSON and SVG', async () => {
+    const json = join(folder, 'out', 'softmax.json');
+    const svg = join(folder, 'out', 'softmax.svg');
+    const { code, stdout, stderr } = await softlane([...small, '--json', json, '--plot', svg]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const ceilings = stdout.indexOf('ceilings of one core: read ');
+    expect(ceilings).toBeGreaterThan(0);
+    expect(stdout.indexOf('softmax [1, 1 Ki] f32 uniform-10, 1 thread')).toBeGreaterThan(ceilings);
+
+    const { machine, ceilings: measured, rows } = readResults(json);
+    expect(machine.node).toBe(process.version);
+    expect(measured.readGBps).toBeGreaterThan(0);
+    const contenders = new Set(rows.map((row) => row.contender));
+    for (const name of [
+      'two-pass',
+      'three-pass-recompute',
+      'three-pass-reload',
+      'online',
+      'blocked',
+      'auto',
+      'javascript',
+    ]) {
+      expect(contenders).toContain(name);
+      expect(stdout).toMatch(new RegExp(`^${name} .* \\d+( |$)`, 'm'));
+    }
+    const isas = Object.keys(measured.fmaGflops);
+    expect(new Set(rows.map((row) => row.case.isa))).toEqual(new Set(isas));
+    for (const row of rows) {
+      expect(row.samples).toBeGreaterThanOrEqual(15);
+      expect(row.medianNs).toBeGreaterThan(0);
+      expect(Object.keys(row.case).slice(0, 5)).toEqual(['rows', 'cols', 'dtype', 'isa', 'threads']);
+    }
+    expect(readFileSync(svg, 'utf8')).toMatch(/^<svg /);
+  });
+
+  it('compares with a saved run, and refuses one of another machine before measuring', async () => {
+    const json = join(folder, 'first.json');
+    const args = [...small, '--filter', '^(two-pass|auto) ', '--budget', '20'];
+    expect((await softlane([...args, '--json', json])).code).toBe(0);
+    const again = await softlane([...args, '--against', json]);
+    expect(again.code).toBe(0);
+    expect(again.stdout).toMatch(/\d+ faster, \d+ slower, \d+ within the spread\n$/);
+
+    const other = join(folder, 'other.json');
+    const results = readResults(json);
+    writeResults(other, { ...results, machine: { ...results.machine, cpu: 'Another CPU' } });
+    const line = expectOneLine(await softlane([...args, '--against', other]), 1);
+    expect(line).toContain(
+      'was measured on another machine, times cannot be compared: cpu was "Another CPU"',
+    );
+    writeFileSync(other, '{}');
+    expect(expectOneLine(await softlane([...args, '--against', other]), 1)).toContain(
+      'is not a result of softlane bench: "machine" must be an object, received nothing',
+    );
+  });
+
+  it('prints and writes what is done when it is interrupted, and exits with 130', async () => {
+    const json = join(folder, 'partial.json');
+    const args = [
+      'bench',
+      'softmax',
+      '--sizes',
+      '1Ki..1Mi',
+      '--filter',
+      'two-pass|javascript',
+      '--json',
+      json,
+    ];
+    const { code, stdout, stderr } = await softlane(args, {
+      onStart: (child) => {
+        let seen = '';
+        const watch = (text: string): void => {
+          seen += text;
+          if (!/\[1, 2 Ki\]/.test(seen)) return;
+          // The second table has been printed: somebody presses Ctrl-C.
+          child.stdout!.off('data', watch);
+          child.kill('SIGINT');
+        };
+        child.stdout!.on('data', watch);
+      },
+    });
+    expect(code).toBe(130);
+    expect(stderr).toBe('softlane: interrupted; what was done by then is above\n');
+    expect(stdout).toMatch(/^softmax \[1, 1 Ki\]/m);
+    expect(stdout).toMatch(/^not done: softmax \[1, 1 Mi\]/m);
+    const sizes = new Set(readResults(json).rows.map((row) => row.case.cols));
+    expect(sizes.has(1024)).toBe(true);
+    expect(sizes.has(2 ** 20)).toBe(false);
+  });
+
+  it('says so when nothing is measured', async () => {
+    const { code, stderr } = await softlane([...small, '--filter', 'no such contender']);
+    expect(code).toBe(1);
+    expect(stderr).toBe('softlane: nothing was measured: no contender matches, or the budget is too small\n');
+  });
+});
+
+describe('claims', () => {
+  it.each([[[]], [['nothing']], [['softmax', 'more']]])('refuses %j', async (args) => {
+    const { code, stdout, stderr } = await runNode(['dist/esm/benchmarks/claims/main.js', ...args]);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toMatch(/^claims: expected one of softmax, received [^\n]+\n$/);
+  });
+});

@@ -1,0 +1,17 @@
+// Compiles lib/ and benchmarks/ twice, into dist/esm and dist/cjs. Each is a package scope of its own (its `type`), so
+// each gets a one-line bridge to addon.cjs: an `imports` target cannot leave its scope.
+const { execFileSync } = require('node:child_process');
+const { chmodSync, mkdirSync, rmSync, writeFileSync } = require('node:fs');
+const { join } = require('node:path');
+
+const root = join(__dirname, '..');
+const tsc = require.resolve('typescript/bin/tsc');
+for (const [format, type] of [['esm', 'module'], ['cjs', 'commonjs']]) {
+  const folder = join(root, 'dist', format);
+  if (process.argv.includes('--clean')) rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type, imports: { '#addon': './addon.cjs' } }, null, 2)}\n`);
+  writeFileSync(join(folder, 'addon.cjs'), "module.exports = require('../../addon.cjs');\n");
+  execFileSync(process.execPath, [tsc, '-p', join(root, `tsconfig.${format}.json`)], { stdio: 'inherit' });
+}
+chmodSync(join(root, 'dist/esm/lib/cli/main.js'), 0o755);

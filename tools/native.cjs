@@ -1,0 +1,14 @@
+// What binding.gyp asks: the sources of a folder (the folder is the list) and the flags of an instruction set
+// (native/isa.json, which CMakeLists.txt reads as well).
+const { readdirSync } = require('node:fs');
+const { join } = require('node:path');
+
+const [, , what, name] = process.argv;
+const root = join(__dirname, '..');
+if (what === 'sources') {
+  for (const file of readdirSync(join(root, name)).sort()) if (file.endsWith('.cc')) console.log(`${name}/${file}`);
+} else if (what === 'flags') {
+  console.log(require('../native/isa.json')[name].join('\n'));
+} else {
+  throw new Error('usage: native.cjs sources FOLDER | flags ISA');
+}
