@@ -4,6 +4,7 @@
     "loops": ["<!@(node tools/native.cjs sources native)"],
     "core": ["<!@(node tools/native.cjs sources native/core)"],
     "flags": ["<!@(node tools/native.cjs flags common)"],
+    "native_tests": "<!(node tools/native.cjs has test/native)",
     "openssl_fips": ""
   },
   "target_defaults": {
@@ -38,7 +39,21 @@
           "cflags_cc": ["<!@(node tools/native.cjs flags avx512)"]
         }
       ]
-    }, { "variables": { "isas": ["softlane_scalar"] } }]
+    }, { "variables": { "isas": ["softlane_scalar"] } }],
+    ["native_tests=='yes'", {
+      "targets": [
+        {
+          "target_name": "softlane_test",
+          "type": "executable",
+          "sources": ["<!@(node tools/native.cjs sources test/native)"],
+          "dependencies": ["softlane_scalar"],
+          "conditions": [
+            ["target_arch=='x64'", { "dependencies": ["softlane_avx2", "softlane_avx512"] }],
+            ["OS=='linux'", { "ldflags": ["-pthread"] }]
+          ]
+        }
+      ]
+    }]
   ],
   "targets": [
     {
@@ -56,13 +71,6 @@
       "dependencies": ["<@(isas)"],
       # The pool's threads outlive every environment: the library must never be unloaded under them.
       "conditions": [["OS=='linux'", { "ldflags": ["-Wl,-z,nodelete", "-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-pthread"] }]]
-    },
-    {
-      "target_name": "softlane_test",
-      "type": "executable",
-      "sources": ["<!@(node tools/native.cjs sources test/native)"],
-      "dependencies": ["<@(isas)"],
-      "conditions": [["OS=='linux'", { "ldflags": ["-pthread"] }]]
     }
   ]
 }

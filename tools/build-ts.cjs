@@ -15,3 +15,4 @@ for (const [format, type] of [['esm', 'module'], ['cjs', 'commonjs']]) {
   execFileSync(process.execPath, [tsc, '-p', join(root, `tsconfig.${format}.json`)], { stdio: 'inherit' });
 }
 chmodSync(join(root, 'dist/esm/lib/cli/main.js'), 0o755);
+writeFileSync(join(root, 'dist/.built'), ''); // tools/ready.cjs: everything before this date is compiled

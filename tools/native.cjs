@@ -1,6 +1,6 @@
 // What binding.gyp asks: the sources of a folder (the folder is the list) and the flags of an instruction set
-// (native/isa.json, which CMakeLists.txt reads as well).
-const { readdirSync } = require('node:fs');
+// (native/isa.json, which CMakeLists.txt reads as well). A published package has no test/native: no sources, no target.
+const { existsSync, readdirSync } = require('node:fs');
 const { join } = require('node:path');
 
 const [, , what, name] = process.argv;
@@ -9,6 +9,8 @@ if (what === 'sources') {
   for (const file of readdirSync(join(root, name)).sort()) if (file.endsWith('.cc')) console.log(`${name}/${file}`);
 } else if (what === 'flags') {
   console.log(require('../native/isa.json')[name].join('\n'));
+} else if (what === 'has') {
+  console.log(existsSync(join(root, name)) ? 'yes' : 'no');
 } else {
-  throw new Error('usage: native.cjs sources FOLDER | flags ISA');
+  throw new Error('usage: native.cjs sources FOLDER | flags ISA | has FOLDER');
 }
