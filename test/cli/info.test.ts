@@ -40,7 +40,7 @@ describe('softlane info', () => {
     expect((JSON.parse(forced.stdout) as Info).isa).toBe('scalar');
     const { code, stdout, stderr } = await softlane(['info'], { env: { SOFTLANE_ISA: 'sse9' } });
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
-    expect(stderr).toMatch(/^softlane: .*sse9.*scalar.*\n$/);
+    expect(stderr).toMatch(/^softlane: .*SOFTLANE_ISA.*scalar.*'sse9'\n$/);
   });
 });
 

@@ -21,7 +21,8 @@ describe('softlane', () => {
     const { code, stdout, stderr } = await softlane(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: softlane /);
-    for (const command of ['info', 'softmax', 'bench']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    for (const command of ['info', 'softmax', 'bench'])
+      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
   });
 
   it('softmax --help says what memory it takes', async () => {

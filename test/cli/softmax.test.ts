@@ -31,11 +31,13 @@ async function run(file: string, ...flags: string[]): Promise<Ending> {
 /** Largest |got - expected| / (allowed), where `allowed` is a function of the expected value. */
 function worst(got: ArrayLike<number>, expected: Float64Array, allowed: (value: number) => number): number {
   expect(got.length).toBe(expected.length);
+  // Names of globals are slow to look up in jest, a million times over.
+  const { abs, max } = Math;
   let largest = 0;
   for (let i = 0; i < expected.length; i++) {
-    if (Object.is(got[i], expected[i])) continue;
-    const ratio = Math.abs(got[i] - expected[i]) / allowed(expected[i]);
-    largest = Number.isNaN(ratio) ? Infinity : Math.max(largest, ratio);
+    if (got[i] === expected[i]) continue;
+    const ratio = abs(got[i] - expected[i]) / allowed(expected[i]);
+    largest = ratio === ratio ? max(largest, ratio) : 1e300;
   }
   return largest;
 }
@@ -47,14 +49,23 @@ function eachRow(x: Float64Array, cols: number, f: (row: Float64Array) => Float6
   return out;
 }
 
+/** The transpose of a row-major matrix. */
+function turned(x: Float64Array, rows: number, cols: number): Float64Array {
+  const out = new Float64Array(x.length);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) out[c * rows + r] = x[r * cols + c];
+  return out;
+}
+
 // Logits of the example lie within 60 of their row's maximum: 1.5e-6 + 2.4e-7 * 60 relative.
 const probability = (p: number): number => 1.6e-5 * p + 1.2e-38;
 const logProbability = (value: number): number => 2e-6 + 2.4e-7 * 2 * Math.abs(value);
 
 describe('softlane softmax on the example logits', () => {
   let x: Float64Array;
+  let p: Float64Array;
   beforeAll(async () => {
     x = Float64Array.from((await readNpy(logits)).data as Float32Array);
+    p = eachRow(x, 256, softmax);
   });
 
   it('gives the probabilities of a plain float64 softmax', async () => {
@@ -62,7 +73,7 @@ describe('softlane softmax on the example logits', () => {
     expect(stdout).toMatch(/out\.npy: softmax of float32 \[2048, 256\] along axis 1, \d+\.\d\d s\n$/);
     const out = await readNpy(output);
     expect(out).toMatchObject({ shape: [2048, 256], dtype: 'f32' });
-    expect(worst(out.data as Float32Array, eachRow(x, 256, softmax), probability)).toBeLessThan(1);
+    expect(worst(out.data as Float32Array, p, probability)).toBeLessThan(1);
     expect(await readdir(folder)).toEqual(['out.npy']);
   });
 
@@ -78,7 +89,7 @@ describe('softlane softmax on the example logits', () => {
     async (algorithm) => {
       await run(logits, '--algorithm', algorithm, '--threads', '2');
       const out = (await readNpy(output)).data as Float32Array;
-      expect(worst(out, eachRow(x, 256, softmax), probability)).toBeLessThan(1);
+      expect(worst(out, p, probability)).toBeLessThan(1);
     },
   );
 
@@ -90,11 +101,8 @@ describe('softlane softmax on the example logits', () => {
   });
 
   it('--axis 0 normalises columns, in C and in Fortran order', async () => {
-    const columns = new Float64Array(x.length);
-    for (let r = 0; r < 2048; r++) for (let c = 0; c < 256; c++) columns[c * 2048 + r] = x[r * 256 + c];
-    const turned = eachRow(columns, 2048, softmax);
-    const expected = new Float64Array(x.length);
-    for (let r = 0; r < 2048; r++) for (let c = 0; c < 256; c++) expected[r * 256 + c] = turned[c * 2048 + r];
+    const columns = turned(x, 2048, 256);
+    const expected = turned(eachRow(columns, 2048, softmax), 256, 2048);
     await run(logits, '--axis', '0');
     const fromC = await readNpy(output);
     expect(worst(fromC.data as Float32Array, expected, probability)).toBeLessThan(1);
@@ -106,7 +114,7 @@ describe('softlane softmax on the example logits', () => {
     expect((await readNpy(output)).data).toEqual(fromC.data);
     await run(input, '--axis', '1');
     const lastAxis = (await readNpy(output)).data as Float32Array;
-    expect(worst(lastAxis, eachRow(x, 256, softmax), probability)).toBeLessThan(1);
+    expect(worst(lastAxis, p, probability)).toBeLessThan(1);
   });
 
   it('float64 stays float64, with float64 accuracy', async () => {
@@ -114,7 +122,7 @@ describe('softlane softmax on the example logits', () => {
     await run(input);
     const out = await readNpy(output);
     expect(out.dtype).toBe('f64');
-    expect(worst(out.data as Float64Array, eachRow(x, 256, softmax), (p) => 1e-12 * p)).toBeLessThan(1);
+    expect(worst(out.data as Float64Array, p, (value) => 1e-12 * value)).toBeLessThan(1);
   });
 
   it.each([
@@ -123,14 +131,15 @@ describe('softlane softmax on the example logits', () => {
     ['u16', 'bf16', 'bf16'],
     ['u16', 'f16', 'f16'],
   ] as const)('%s input holding %s is computed and written as such', async (stored, type, flag) => {
-    const data = narrow(x, type);
-    await writeNpy(input, { data, shape: [2048, 256], dtype: stored });
+    const data = narrow(x.subarray(0, 100 * 256), type);
+    await writeNpy(input, { data, shape: [100, 256], dtype: stored });
     await run(input, ...(flag ? ['--dtype', flag] : []));
     const out = await readNpy(output, type === 'bf16' ? { dtype: 'bf16' } : {});
-    expect(out).toMatchObject({ dtype: type, shape: [2048, 256] });
+    expect(out).toMatchObject({ dtype: type, shape: [100, 256] });
     const exact = eachRow(widen(data, type), 256, softmax);
     // One unit of the last place: 2^-7 and 2^-10 of the value, or the smallest subnormal.
-    const unit = (p: number): number => (type === 'bf16' ? p * 2 ** -7 + 1.2e-38 : p * 2 ** -10 + 2 ** -24);
+    const unit = (value: number): number =>
+      type === 'bf16' ? value * 2 ** -7 + 1.2e-38 : value * 2 ** -10 + 2 ** -24;
     expect(worst(widen(out.data as Uint16Array, type), exact, unit)).toBeLessThanOrEqual(1);
   });
 });
