@@ -6,7 +6,6 @@
  * (the peers) is measured once and stands under the best one.
  */
 import {
-  availableIsas,
   crossEntropy,
   explain,
   info,
@@ -52,11 +51,15 @@ const ALGORITHMS: SoftmaxAlgorithm[] = [
   'blocked',
   'auto',
 ];
+/** Forms that treat a batch of short rows as one; the others work row by row and only repeat the loop over rows. */
+const SHORT_ROW_ALGORITHMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-reload', 'blocked', 'auto'];
 /** Forms of logSumExp and of the loss that differ: the maximum first or not, and what the package chooses. */
 const SUM_ALGORITHMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-recompute', 'online', 'auto'];
-/** From this size on the scalar loops are represented by a few of the forms, and in lean cases by none. */
-const SCALAR_LARGE = 2 ** 22;
-const SCALAR_FORMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-reload', 'auto'];
+/**
+ * Beside other instruction sets the scalar loops are not run on more elements than this: arithmetic binds them at every
+ * size, so that larger ones would tell nothing new at a second a call.
+ */
+const SCALAR_LARGEST = 2 ** 20;
 
 /** Outputs that calls take turns with, as a caller with fresh results would. */
 const BUFFERS = 2;
@@ -99,7 +102,9 @@ export async function planOf(specs: readonly CaseSpec[], options: QuestionOption
   if (typeof runtime === 'string') remarks.push(runtime);
   const kept = specs.filter((spec) => {
     const label = labelOf(spec);
-    const wanted = isas.some((isa) => namesFor(spec, isa).some((name) => isWanted(filter, name, label, isa)));
+    const wanted = isas.some((isa) =>
+      namesFor(spec, isa, isas).some((name) => isWanted(filter, name, label, isa)),
+    );
     const bytes = bytesOf(spec);
     const fits = bytes <= availableBytes() * 0.8;
     if (wanted && !fits) {
@@ -153,7 +158,7 @@ async function open(
     isas,
   };
   const contenders: CaseContender[] = isas.flatMap((isa) =>
-    algorithmsFor(spec, isa).map((algorithm) => ownContender(bench, isa, algorithm)),
+    algorithmsFor(spec, isa, isas).map((algorithm) => ownContender(bench, isa, algorithm)),
   );
   if (spec.perRowCalls) contenders.push(perRowCalls(bench));
   const work = workFor(spec, 'two-pass');
@@ -177,16 +182,25 @@ async function open(
 }
 
 /** Every contender that the case may have, before anything is allocated. */
-function namesFor(spec: CaseSpec, isa: Isa): string[] {
+function namesFor(spec: CaseSpec, isa: Isa, isas: readonly Isa[]): string[] {
   const peers = spec.lean ? [] : PEERS;
-  return [...algorithmsFor(spec, isa), ...(spec.perRowCalls ? ['per-row-calls'] : []), ...peers, ...FLOORS];
+  return [
+    ...algorithmsFor(spec, isa, isas),
+    ...(spec.perRowCalls ? ['per-row-calls'] : []),
+    ...peers,
+    ...FLOORS,
+  ];
 }
 
-function algorithmsFor({ operation, rows, cols, lean }: CaseSpec, isa: Isa): SoftmaxAlgorithm[] {
-  const all = operation === 'softmax' ? ALGORITHMS : SUM_ALGORITHMS;
-  const narrow = isa === 'scalar' && availableIsas().length > 1 && rows * cols >= SCALAR_LARGE;
-  if (!narrow) return all;
-  return lean ? [] : all.filter((algorithm) => SCALAR_FORMS.includes(algorithm));
+function algorithmsFor(
+  { operation, rows, cols, lean, perRowCalls: shortRows }: CaseSpec,
+  isa: Isa,
+  isas: readonly Isa[],
+): SoftmaxAlgorithm[] {
+  const wide = operation === 'softmax' ? ALGORITHMS : SUM_ALGORITHMS;
+  const all = shortRows ? SHORT_ROW_ALGORITHMS : wide;
+  if (isa !== 'scalar' || isas.length === 1) return all;
+  return lean || rows * cols > SCALAR_LARGEST ? [] : all;
 }
 
 /** softlane itself. Options are made beforehand, one set per output, so that the loop times the call alone. */

@@ -4,8 +4,8 @@ import { formatCount } from './sizes.js';
 
 /** Describes this machine and process in the words of the result file. */
 export function describeMachine(): Machine {
-  const { cpu, isas, cores, caches } = info();
-  return { cpu, isa: isas[0], threads: cores, node: process.version, caches };
+  const { cpu, isas, usableCores, caches } = info();
+  return { cpu, isa: isas[0], threads: usableCores, node: process.version, caches };
 }
 
 /** The parts of a machine that must agree before times are compared, by the names that an error shows. */

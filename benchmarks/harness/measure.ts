@@ -175,6 +175,7 @@ async function warmUp(contender: Contender, wantedNs: number, now: () => number)
     samplesNs: [],
   };
   let elapsed = now() - start;
+  let perCall = elapsed;
   // The optimising compiler needs a few milliseconds of a JavaScript contender before its speed is final.
   for (let spent = elapsed; spent < WARM_UP_NS || elapsed < wantedNs; spent += elapsed) {
     if (elapsed < wantedNs) {
@@ -183,10 +184,11 @@ async function warmUp(contender: Contender, wantedNs: number, now: () => number)
       runner.batch = Math.min(MAX_BATCH, runner.batch * 2);
     }
     elapsed = await batch(runner, now);
+    // The least of them: one interrupted batch would make all samples too short.
+    perCall = Math.min(perCall, elapsed / runner.batch);
   }
-  runner.reheat = elapsed / runner.batch < REHEAT_NS;
-  if (elapsed > 0)
-    runner.batch = Math.min(MAX_BATCH, Math.max(1, Math.ceil((runner.batch * wantedNs) / elapsed)));
+  runner.reheat = perCall < REHEAT_NS;
+  if (perCall > 0) runner.batch = Math.min(MAX_BATCH, Math.ceil(wantedNs / perCall));
   return runner;
 }
 

@@ -61,9 +61,9 @@ export function plotSpec(title: string, points: readonly PlotPoint[], value: Plo
     config: { legend: { labelLimit: 240 } },
     data: { values: [...points] },
     facet: { field: 'panel', type: 'nominal', title: null, sort: panels },
-    columns: 2,
+    columns: 3,
     spec: {
-      width: 460,
+      width: 400,
       height: 320,
       mark: { type: 'line', point: true },
       encoding: {
