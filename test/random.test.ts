@@ -110,7 +110,7 @@ describe('Philox.uniform', () => {
     const w = new Philox(3, 1).words(new Uint32Array(2000));
     const single = new Philox(3, 1).uniform(new Float32Array(2000));
     const double = new Philox(3, 1).uniform(new Float64Array(1000));
-    for (let i = 0; i < 2000; i++) expect(single[i]).toBe(Math.floor(w[i] / 256) / 2 ** 24);
+    expect(Array.from(single)).toEqual(Array.from(w, (word) => Math.floor(word / 256) / 2 ** 24));
     for (let i = 0; i < 1000; i++) {
       const wide = (BigInt(w[2 * i] >>> 5) << 26n) | BigInt(w[2 * i + 1] >>> 6);
       expect(double[i]).toBe(Number(wide) / 2 ** 53);
@@ -132,9 +132,9 @@ describe('Philox.uniform', () => {
     const cells = new Float64Array(64);
     const values = new Philox(2026).uniform(new Float32Array(n));
     let sum = 0;
-    for (const v of values) {
-      sum += v;
-      cells[Math.floor(v * 64)]++;
+    for (let i = 0; i < n; i++) {
+      sum += values[i];
+      cells[(values[i] * 64) | 0]++;
     }
     // Mean within five standard errors; chi-square of 63 degrees of freedom within about six deviations.
     expect(Math.abs(sum / n - 0.5)).toBeLessThan(5 / Math.sqrt(12 * n));
@@ -149,13 +149,19 @@ describe('Philox.normal', () => {
     const n = 20_000;
     const u = new Philox(11, 4).uniform(new Float64Array(2 * n));
     const values = new Philox(11, 4).normal(new Float64Array(2 * n));
+    const { abs, cos, log, max, PI, sin, sqrt } = Math;
+    let worst = 0;
     for (let i = 0; i < n; i++) {
-      const radius = Math.sqrt(-2 * Math.log(u[2 * i] + 2 ** -53));
-      const angle = 2 * Math.PI * u[2 * i + 1];
-      // 2 pi b is rounded before the cosine here, hence an absolute error of about an angle's last place.
-      expect(Math.abs(values[2 * i] - radius * Math.cos(angle))).toBeLessThan(1e-14);
-      expect(Math.abs(values[2 * i + 1] - radius * Math.sin(angle))).toBeLessThan(1e-14);
+      const radius = sqrt(-2 * log(u[2 * i] + 2 ** -53));
+      const angle = 2 * PI * u[2 * i + 1];
+      worst = max(
+        worst,
+        abs(values[2 * i] - radius * cos(angle)),
+        abs(values[2 * i + 1] - radius * sin(angle)),
+      );
     }
+    // 2 pi b is rounded before the cosine here, hence an absolute error of about an angle's last place.
+    expect(worst).toBeLessThan(1e-14);
   });
 
   it('makes float32 pairs of two words each', () => {
@@ -180,9 +186,13 @@ describe('Philox.normal', () => {
   it('has the moments of the normal distribution and no correlation inside a pair', () => {
     const n = 200_000;
     const values = new Philox(77).normal(new Float32Array(n));
-    const moment = (k: number): number => values.reduce((s, v) => s + v ** k, 0) / n;
+    const sums = [0, 0, 0, 0, 0];
     let cross = 0;
-    for (let i = 0; i < n; i += 2) cross += values[i] * values[i + 1];
+    for (let i = 0; i < n; i++) {
+      for (let k = 1, power = values[i]; k <= 4; k++, power *= values[i]) sums[k] += power;
+      if (i % 2 === 1) cross += values[i - 1] * values[i];
+    }
+    const moment = (k: number): number => sums[k] / n;
     // Five standard errors each: var of z, z^2, z^3, z^4 is 1, 2, 15, 96.
     expect(Math.abs(moment(1))).toBeLessThan(5 * Math.sqrt(1 / n));
     expect(Math.abs(moment(2) - 1)).toBeLessThan(5 * Math.sqrt(2 / n));

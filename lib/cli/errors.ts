@@ -22,8 +22,7 @@ export function oneLine(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const line = message
     .replace(/^error: /, '')
-    // eslint-disable-next-line no-control-regex -- a file name may hold any of them
-    .replace(/[\u0000-\u001f\u007f\u2028\u2029]+/g, ' ')
+    .replace(/[\p{Cc}\u2028\u2029]+/gu, ' ')
     .trim();
   return line === '' ? 'failed without a message' : line;
 }

@@ -279,7 +279,7 @@ describe('transpose', () => {
             2: new Uint16Array(rows * cols),
             4: new Float32Array(rows * cols),
             8: new Float64Array(rows * cols),
-          })[size as 1 | 2 | 4 | 8];
+          })[size];
         const source = make();
         const bytes = new Uint8Array(source.buffer);
         for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 151 + 13) >> 2;

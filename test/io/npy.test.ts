@@ -187,7 +187,7 @@ describe('round trip', () => {
 });
 
 describe('npyjs', () => {
-  const exact = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer as ArrayBuffer;
+  const exact = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer;
 
   it.each(['f16', 'f32', 'f64', 'i8', 'i16', 'i32', 'i64', 'u8', 'u16', 'u32', 'u64'] as const)(
     'reads what is written here as %s',
