@@ -39,16 +39,11 @@ double sumOf(Run& run, const Row& row) {
 /// H = ln S - (sum_i a_i e^a_i) / S, a = (x - mu) / T: block by block in the first-level cache, one read of memory.
 double entropyOf(Run& run, const Row& row, const ExpForm& form) {
   PerBlock<double> tops(row.cols), sums(row.cols), weighted(row.cols);
-  const double least = row.dtype == Dtype::f64 ? -std::numeric_limits<double>::max() : -double(std::numeric_limits<float>::max());
   run.each(blocksOf(row.cols), kPiece / kBlock, [&](size_t begin, size_t end) {
-    for (size_t b = begin; b < end; b++) {
-      const void* x = at(row.x, row.dtype, b * kBlock);
-      const size_t n = std::min(kBlock, row.cols - b * kBlock);
-      tops[b] = std::max(kernels().span_max(x, row.dtype, n), least);
-      kernels().exp_moments(x, row.dtype, n, form, tops[b], &sums[b], &weighted[b]);
-    }
+    const size_t start = begin * kBlock, n = std::min(end * kBlock, row.cols) - start;
+    kernels().exp_moments(at(row.x, row.dtype, start), row.dtype, n, form, &tops[begin], &sums[begin], &weighted[begin]);
   });
-  double mu = least, s = 0, w = 0;
+  double mu = -kInfinity, s = 0, w = 0;
   for (size_t b = 0; b < blocksOf(row.cols); b++) mu = std::max(mu, tops[b]);
   for (size_t b = 0; b < blocksOf(row.cols); b++) {
     if (sums[b] == 0) continue;  // a block of -infinity: its shift is infinite, its share nothing
@@ -56,6 +51,7 @@ double entropyOf(Run& run, const Row& row, const ExpForm& form) {
     s += sums[b] * share;
     if (share > 0) w += (weighted[b] + shift * sums[b]) * share;
   }
+  if (std::isnan(s)) return kNan;
   return s == 0 ? 0 : std::max(std::log(s) - w / s, 0.0);
 }
 

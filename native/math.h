@@ -26,6 +26,11 @@ struct ExponentialBase {
     return p;
   }
 
+  /// From now on every result is multiplied by `factor`: cheaper in the coefficients than on the result.
+  SOFTLANE_INLINE void multiply(V factor) {
+    for (V& each : c) each = each * factor;
+  }
+
   /// e^(z + d) = mantissa * 2^exponent; d is a small correction. NaN stays NaN; z must be clamped from below.
   SOFTLANE_INLINE void ext(V z, V d, V& mantissa, V& exponent) const {
     exponent = round(z * log2e);
@@ -37,10 +42,13 @@ struct ExponentialBase {
     mantissa = polynomial(fma(exponent, ln2Lo, fma(exponent, ln2Hi, z)));
   }
 
-  /// e^a for a <= 0, -infinity gives 0, NaN stays.
+  /// e^a for a <= 0, -infinity gives 0, NaN stays. With scalef and without the clamp, a finite a below -1e15 may give
+  /// infinity or NaN instead of 0 (never another number): the caller looks at the sum and takes the clamp then. -infinity
+  /// needs no clamp there: scalef makes NaN times 2^-infinity 0.
+  template <bool Clamp>
   SOFTLANE_INLINE V expNonPositive(V a) const {
     if constexpr (V::hasScalef) {
-      a = max(floor, a);
+      if constexpr (Clamp) a = max(floor, a);
       V k = round(a * log2e);
       return scalePow2(polynomial(fma(k, ln2Hi, a)), k);
     } else {  // the rounding bias leaves k + exponent bias in the low bits: one shift makes 2^k

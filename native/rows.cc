@@ -10,7 +10,7 @@ namespace softlane {
 
 ExpForm formOf(double temperature, Dtype precision) {
   const double inverse = 1 / temperature;
-  return {temperature, inverse, std::fma(-inverse, temperature, 1.0) / temperature, temperature == 1, precision, false};
+  return {temperature, inverse, std::fma(-inverse, temperature, 1.0) / temperature, temperature == 1, precision, true, false};
 }
 
 double Normaliser::logSumExp(const ExpForm& form) const {
@@ -79,16 +79,17 @@ double lowest(Dtype dtype) {
 
 /// Three passes (recompute, reload), or the slow path of any form when form.wide.
 Normaliser byMaximum(Run& run, const Row& row, const ExpForm& form, void* stored, double* factors) {
-  Normaliser result{false, form.wide, 0, 0, std::max(largest(run, row), lowest(row.dtype))};
+  const double mu = std::max(largest(run, row), lowest(row.dtype));
   PerBlock<double> sums(row.cols);
+  std::atomic<bool> clamp{false};
   eachPiece(run, row.cols, [&](size_t start, size_t length, size_t block) {
     const void* x = at(row.x, row.dtype, start);
-    if (stored) {
-      kernels().exp_store_sum(x, row.dtype, at(stored, computeOf(row.dtype), start), length, form, result.mu, &sums[block]);
-    } else {
-      kernels().exp_sum(x, row.dtype, length, form, result.mu, &sums[block]);
-    }
+    void* y = stored ? at(stored, computeOf(row.dtype), start) : nullptr;
+    const bool plain = y ? kernels().exp_store_sum(x, row.dtype, y, length, form, mu, nullptr, &sums[block])
+                         : kernels().exp_sum(x, row.dtype, length, form, mu, nullptr, &sums[block]);
+    if (!plain) clamp = true;
   });
+  Normaliser result{false, form.wide, clamp, 0, 0, mu};
   for (size_t b = 0; b < blocksOf(row.cols); b++) result.sum += sums[b];
   if (factors)
     for (size_t b = 0; b < blocksOf(row.cols); b++) factors[b] = 1 / result.sum;
@@ -98,20 +99,15 @@ Normaliser byMaximum(Run& run, const Row& row, const ExpForm& form, void* stored
 /// One walk (online, blocked): each block subtracts its own maximum; the sums are brought to the largest afterwards.
 Normaliser byBlock(Run& run, const Row& row, const ExpForm& form, void* stored, double* factors) {
   PerBlock<double> tops(row.cols), sums(row.cols);
+  std::atomic<bool> clamp{false};
   eachPiece(run, row.cols, [&](size_t start, size_t length, size_t block) {
-    for (size_t done = 0; done < length; done += kBlock, block++) {
-      const void* x = at(row.x, row.dtype, start + done);
-      const size_t n = std::min(kBlock, length - done);
-      tops[block] = std::max(kernels().span_max(x, row.dtype, n), lowest(row.dtype));
-      if (stored) {
-        void* y = at(stored, computeOf(row.dtype), start + done);
-        kernels().exp_store_sum(x, row.dtype, y, n, form, tops[block], &sums[block]);
-      } else {
-        kernels().exp_sum(x, row.dtype, n, form, tops[block], &sums[block]);
-      }
-    }
+    const void* x = at(row.x, row.dtype, start);
+    void* y = stored ? at(stored, computeOf(row.dtype), start) : nullptr;
+    const bool plain = y ? kernels().exp_store_sum(x, row.dtype, y, length, form, 0, &tops[block], &sums[block])
+                         : kernels().exp_sum(x, row.dtype, length, form, 0, &tops[block], &sums[block]);
+    if (!plain) clamp = true;
   });
-  Normaliser result{false, false, 0, 0, lowest(row.dtype)};
+  Normaliser result{false, false, clamp, 0, 0, lowest(row.dtype)};
   const size_t blocks = blocksOf(row.cols);
   for (size_t b = 0; b < blocks; b++) result.mu = std::max(result.mu, tops[b]);
   for (size_t b = 0; b < blocks; b++) {
@@ -137,10 +133,11 @@ Normaliser normalise(Run& run, const Row& row, Algorithm algorithm, const ExpFor
     default: break;
   }
   PerBlock<Pair> blocks(row.cols);
+  std::atomic<bool> clamp{false};
   eachPiece(run, row.cols, [&](size_t start, size_t length, size_t block) {
-    kernels().reduce_ext(at(row.x, row.dtype, start), row.dtype, length, form, &blocks[block]);
+    if (!kernels().reduce_ext(at(row.x, row.dtype, start), row.dtype, length, form, &blocks[block])) clamp = true;
   });
-  Normaliser result{true, false, 0, 0, 0};
+  Normaliser result{true, false, clamp, 0, 0, 0};
   addPairs(blocks.data(), blocksOf(row.cols), result.sum, result.exponent);
   // Where the exponent is so large that x log2 e loses digits, or near the clamp, or the sum shows NaN or infinity, the
   // maximum must be found after all: in float64, so that no offset hurts. x is still intact.
@@ -159,6 +156,7 @@ Normaliser normalise(Run& run, const Row& row, Algorithm algorithm, const ExpFor
 void writeProbabilities(Run& run, const Row& row, const Normaliser& normaliser, void* y, Dtype out, ExpForm form,
                         Affine affine) {
   form.wide = normaliser.wide;
+  form.clamp = normaliser.clamp;
   affine.factor /= normaliser.sum;
   eachPiece(run, row.cols, [&](size_t start, size_t length, size_t) {
     const void* from = at(row.x, row.dtype, start);

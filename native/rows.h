@@ -55,6 +55,7 @@ struct Row {
 /// 0: every element is -infinity, or there is none.
 struct Normaliser {
   bool pairs, wide;
+  bool clamp;  ///< see ExpForm
   double sum, exponent, mu;
 
   bool isNan() const { return std::isnan(sum); }

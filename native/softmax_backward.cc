@@ -57,7 +57,7 @@ void log_softmax_grad(const void* logp, const void* dl, void* dx, Dtype in, size
     const Exponential<V, sizeof(T) == 8 ? Dtype::f64 : Dtype::f32> e;
     const V s = V::set(T(sum)), scale = V::set(T(inverse));
     mapSpan2<V>(static_cast<const T*>(logp), static_cast<const T*>(dl), static_cast<T*>(dx), n,
-                [&](V l, V d) { return (d - e.expNonPositive(l) * s) * scale; });
+                [&](V l, V d) { return (d - e.template expNonPositive<true>(l) * s) * scale; });
   });
 }
 

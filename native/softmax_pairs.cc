@@ -27,9 +27,9 @@ struct ExtOf {
   Quotient<V> quotient;
   bool unit;
   SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form), unit(form.unit) {}
-  template <bool Unit>
+  template <bool Unit, bool Clamp>
   SOFTLANE_INLINE void at(V x, V& m, V& k) const {
-    x = quotient.clamped(x);
+    if constexpr (Clamp) x = quotient.clamped(x);
     if constexpr (Unit) {
       e.ext(x, m, k);
     } else {
@@ -49,7 +49,7 @@ SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) 
   size_t i = 0;
   for (; i + U * L <= n; i += U * L) {
     V m[U], k[U];
-    for (int u = 0; u < U; u++) ext.template at<Unit>(V::load(x + i + u * L), m[u], k[u]);
+    for (int u = 0; u < U; u++) ext.template at<Unit, true>(V::load(x + i + u * L), m[u], k[u]);
     V next = top;
     for (int u = 0; u < U; u++) next = max(next, k[u]);
     V shift = top - next;
@@ -59,7 +59,7 @@ SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) 
   }
   for (; i < n; i += L) {  // whole vectors left over, then lanes filled with -infinity, which add nothing
     V m, k;
-    ext.template at<Unit>(n - i >= L ? V::load(x + i) : V::load(x + i, n - i, -__builtin_inff()), m, k);
+    ext.template at<Unit, true>(n - i >= L ? V::load(x + i) : V::load(x + i, n - i, -__builtin_inff()), m, k);
     V next = max(top, k), shift = top - next;
     for (V& s : sums) s = scalePow2(s, shift);
     sums[0] = sums[0] + scalePow2(m, k - next);
@@ -71,35 +71,71 @@ SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) 
   return {double(reduceAdd(scalePow2(sums[0], top - V::set(exponent)))), double(exponent)};
 }
 
-void reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* blocks) {
+/// The whole block relative to one exponent, that of its first vector. float32 spans 250 binades, so unless a block's
+/// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, masks below -1e15
+/// and a sum that underflows all show in the sum; the caller then takes reduceBlock. Needs scalef, for which a factor
+/// 2^-infinity is 0 even times NaN.
+template <bool Unit, class V, class E, class In>
+SOFTLANE_INLINE bool reduceBlockPlain(const In* x, size_t n, const ExtOf<V, E>& ext, Pair& result) {
+  constexpr size_t L = V::lanes;
+  const auto minusInfinity = -__builtin_inff();
+  V m, k;
+  ext.template at<Unit, false>(n >= L ? V::load(x) : V::load(x, n, minusInfinity), m, k);
+  auto base = reduceMax(k);
+  if (!(base > -0x1p17f && base < 0x1p17f)) base = 0;
+  const V shift = V::set(base);
+  const auto term = [&](V v) {
+    ext.template at<Unit, false>(v, m, k);
+    return scalePow2(m, k - shift);
+  };
+  const auto sum = reduceAdd(sumSpan<V>(
+      n, [&](size_t i) { return term(V::load(x + i)); },
+      [&](size_t i, size_t rest) { return term(V::load(x + i, rest, minusInfinity)); }));
+  result = {double(sum), double(base)};
+  return sum > 0x1p-60f && sum < 0x1p120f;
+}
+
+bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* blocks) {
+  bool plain = true;
   withStorage(in, [&](auto storage) {
     using In = decltype(storage);
     withPrecision<In>(form, [&](auto vector, auto precision) {
       using V = decltype(vector);
       const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
       const In* p = static_cast<const In*>(x);
-      eachBlock(n, [&](size_t i, size_t length, size_t b) {
-        blocks[b] = form.unit ? reduceBlock<true>(p + i, length, ext) : reduceBlock<false>(p + i, length, ext);
+      withFlag(form.unit, [&](auto unit) {
+        constexpr bool Unit = decltype(unit)::value;
+        eachBlock(n, [&](size_t i, size_t length, size_t b) {
+          if constexpr (V::hasScalef)
+            if (reduceBlockPlain<Unit>(p + i, length, ext, blocks[b])) return;
+          plain = false;
+          blocks[b] = reduceBlock<Unit>(p + i, length, ext);
+        });
       });
     });
   });
+  return plain;
 }
 
 void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent, const Affine& affine) {
   withInOut(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
-    const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
-    const V factor = V::set(S(affine.factor)), offset = V::set(S(affine.offset)), top = V::set(S(exponent));
-    withFlag(form.unit, [&](auto unit) {
-      withFlag(affine.offset != 0, [&](auto shifted) {
-        mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) {
-          V m, k;
-          ext.template at<decltype(unit)::value>(v, m, k);
-          V p = scalePow2(m * factor, k - top);
-          return decltype(shifted)::value ? p + offset : p;
-        });
+    ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
+    ext.e.multiply(V::set(S(affine.factor)));
+    const V offset = V::set(S(affine.offset)), top = V::set(S(exponent));
+    const auto run = [&](auto unit, auto shifted, auto clamp) {
+      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) {
+        V m, k;
+        ext.template at<decltype(unit)::value, decltype(clamp)::value>(v, m, k);
+        V p = scalePow2(m, k - top);
+        return decltype(shifted)::value ? p + offset : p;
       });
+    };
+    withFlag(form.unit, [&](auto unit) {
+      if (affine.offset != 0) run(unit, Flag<true>{}, Flag<true>{});
+      else if (form.clamp || !V::hasScalef) run(unit, Flag<false>{}, Flag<true>{});
+      else run(unit, Flag<false>{}, Flag<!V::hasScalef>{});
     });
   });
 }

@@ -8,6 +8,9 @@
 
 namespace softlane::ISA {
 
+template <class S>
+constexpr S kNan = S(__builtin_nanf(""));
+
 /// What is left of a row when its maximum and sum are known: the sum is NaN for a row with NaN or +infinity, 0 for an
 /// empty one (all -infinity).
 struct RowEnd {
@@ -39,17 +42,25 @@ struct RowKernel {
     S* stored = scratch;
     if constexpr (__is_same(S, Out)) stored = y;
     if (end.log) stored = nullptr;
-    auto keep = [&](V v, size_t at) {
-      if (stored) v.store(stored + at);
-      return v;
+    const auto exponentials = [&](auto clamp) {
+      const auto term = [&](V v) { return e.template expNonPositive<decltype(clamp)::value>(argument(v, shift)); };
+      return reduceAdd(sumSpan<V>(
+          n,
+          [&](size_t at) {
+            V v = term(V::load(x + at));
+            if (stored) v.store(stored + at);
+            return v;
+          },
+          [&](size_t at, size_t rest) {
+            V v = term(V::load(x + at, rest, -__builtin_inff()));
+            if (stored) v.store(stored + at, rest);
+            return v;
+          }));
     };
-    const S sum = reduceAdd(sumSpan<V>(
-        n, [&](size_t at) { return keep(e.expNonPositive(argument(V::load(x + at), shift)), at); },
-        [&](size_t at, size_t rest) {
-          V v = e.expNonPositive(argument(V::load(x + at, rest, -__builtin_inff()), shift));
-          if (stored) v.store(stored + at, rest);
-          return v;
-        }));
+    // As exp_store_sum: without the clamp first, unless x would be lost.
+    S sum = kNan<S>;
+    if (V::hasScalef && static_cast<const void*>(x) != static_cast<void*>(y)) sum = exponentials(Flag<!V::hasScalef>{});
+    if (!(sum - sum == 0)) sum = exponentials(Flag<true>{});
     if (!(sum > 0)) {
       const V fill = V::set(sum == 0 ? S(end.emptyRow) : sum);
       mapSpan<V>(x, y, n, false, [&](V) { return fill; });
@@ -76,7 +87,7 @@ struct RowKernel {
     }
     for (size_t c = 0; c < cols; c++) mu = max(column[c], mu);
     for (size_t c = 0; c < cols; c++) {
-      const V v = e.expNonPositive(argument(column[c], mu));
+      const V v = e.template expNonPositive<true>(argument(column[c], mu));
       sum = sum + v;
       if (!end.log) column[c] = v;
     }

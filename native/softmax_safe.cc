@@ -17,114 +17,160 @@ namespace softlane::ISA {
 template <class V, class E, bool Unit>
 struct Shifted {
   E e;
-  V mu, inverse;
-  SOFTLANE_INLINE Shifted(const ExpForm& form, double maximum)
-      : mu(V::set(typename V::Scalar(maximum))), inverse(V::set(typename V::Scalar(form.inverse))) {}
+  V inverse, mu;
+  SOFTLANE_INLINE explicit Shifted(const ExpForm& form) : inverse(V::set(typename V::Scalar(form.inverse))), mu(inverse) {}
+  SOFTLANE_INLINE void subtract(typename V::Scalar maximum) { mu = V::set(maximum); }
   SOFTLANE_INLINE V argument(V x) const { return Unit ? x - mu : (x - mu) * inverse; }
-  SOFTLANE_INLINE V exp(V x) const { return e.expNonPositive(argument(x)); }
+  template <bool Clamp>
+  SOFTLANE_INLINE V exp(V x) const {
+    return e.template expNonPositive<Clamp>(argument(x));
+  }
 };
 
-/// Calls body(Shifted, In{}) for what the form asks.
+/// Calls body(Shifted, V{}, In{}) for what the form asks.
 template <class Body>
-SOFTLANE_INLINE void withShifted(Dtype in, const ExpForm& form, double mu, Body body) {
+SOFTLANE_INLINE void withShifted(Dtype in, const ExpForm& form, Body body) {
   withStorage(in, [&](auto from) {
     withPrecision<decltype(from)>(form, [&](auto vector, auto precision) {
       withFlag(form.unit, [&](auto unit) {
         using V = decltype(vector);
-        const Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form, mu);
+        Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form);
         body(shifted, vector, from);
       });
     });
   });
 }
 
+template <class V, class In>
+SOFTLANE_INLINE typename V::Scalar maximum(const In* p, size_t n) {
+  constexpr size_t L = V::lanes;
+  V m[4];  // a maximum takes two cycles, two can start in each
+  for (V& v : m) v = negativeInfinity<V>();
+  size_t i = 0;
+  for (; i + 4 * L <= n; i += 4 * L)  // x on the left: a NaN in x leaves the maximum alone
+    for (size_t u = 0; u < 4; u++) m[u] = max(V::load(p + i + u * L), m[u]);
+  for (; i + L <= n; i += L) m[0] = max(V::load(p + i), m[0]);
+  if (i < n) m[1] = max(V::load(p + i, n - i, -__builtin_inff()), m[1]);
+  return reduceMax(max(max(m[0], m[1]), max(m[2], m[3])));
+}
+
 double span_max(const void* x, Dtype in, size_t n) {
   double result = 0;
-  withStorage(in, [&](auto storage) {
-    using In = decltype(storage);
-    using V = Compute<In>;
-    constexpr size_t L = V::lanes;
-    const In* p = static_cast<const In*>(x);
-    V m[8];  // a maximum takes up to four cycles, two can start in each: eight in flight
-    for (V& v : m) v = negativeInfinity<V>();
-    size_t i = 0;
-    for (; i + 8 * L <= n; i += 8 * L)  // x on the left: a NaN in x leaves the maximum alone
-      for (size_t u = 0; u < 8; u++) m[u] = max(V::load(p + i + u * L), m[u]);
-    for (; i + L <= n; i += L) m[0] = max(V::load(p + i), m[0]);
-    if (i < n) m[1] = max(V::load(p + i, n - i, -__builtin_inff()), m[1]);
-    for (int step = 4; step; step /= 2)
-      for (int u = 0; u < step; u++) m[u] = max(m[u + step], m[u]);
-    result = reduceMax(m[0]);
-  });
+  withStorage(in, [&](auto from) { result = maximum<Compute<decltype(from)>>(static_cast<const decltype(from)*>(x), n); });
   return result;
 }
 
-void exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* sums) {
-  withShifted(in, form, mu, [&](const auto& shifted, auto vector, auto from) {
-    using V = decltype(vector);
-    eachBlock(n, [&](size_t start, size_t length, size_t b) {
-      const decltype(from)* p = static_cast<const decltype(from)*>(x) + start;
-      sums[b] = reduceAdd(sumSpan<V>(
-          length, [&](size_t i) { return shifted.exp(V::load(p + i)); },
-          [&](size_t i, size_t rest) { return shifted.exp(V::load(p + i, rest, -__builtin_inff())); }));
-    });
-  });
+/// The largest of a block, never below the lowest finite number: -infinity minus -infinity would be NaN.
+template <class V, class In>
+SOFTLANE_INLINE typename V::Scalar finiteMaximum(const In* p, size_t n) {
+  using S = typename V::Scalar;
+  const S m = maximum<V>(p, n), least = S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
+  return m > least ? m : least;
 }
 
-/// Besides the sums, sum_i a_i e^a_i, from which the entropy comes. a is clamped so that -infinity gives 0.
-void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* sums, double* weighted) {
-  withShifted(in, form, mu, [&](const auto& shifted, auto vector, auto from) {
+/// What both reductions below do: for each block its maximum (or mu, where `tops` is null), then sum(p, length) with and,
+/// if it did not come out finite, without the clamp. False if any block needed it.
+template <class Body>
+SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops,
+                                  double* sums, bool clamp, Body body) {
+  bool plain = !clamp;
+  withShifted(in, form, [&](auto& shifted, auto vector, auto from) {
     using V = decltype(vector);
-    const V floor = V::set(-1e4f);
+    using In = decltype(from);
+    shifted.subtract(typename V::Scalar(mu));
     eachBlock(n, [&](size_t start, size_t length, size_t b) {
-      const decltype(from)* p = static_cast<const decltype(from)*>(x) + start;
-      V w = V::set(0);
-      auto term = [&](V v) {
-        V e = shifted.exp(v);
-        w = fma(max(floor, shifted.argument(v)), e, w);
-        return e;
-      };
-      sums[b] = reduceAdd(sumSpan<V>(
-          length, [&](size_t i) { return term(V::load(p + i)); },
-          [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); }));
-      weighted[b] = reduceAdd(w);
+      const In* p = static_cast<const In*>(x) + start;
+      if (tops) {
+        const auto top = finiteMaximum<V>(p, length);
+        shifted.subtract(top);
+        tops[b] = top;
+      }
+      if (V::hasScalef && !clamp) {
+        const auto sum = reduceAdd(body(shifted, vector, p, start, length, Flag<false>{}));
+        sums[b] = sum;
+        if (sum - sum == 0) return;  // finite
+        plain = false;
+      }
+      sums[b] = reduceAdd(body(shifted, vector, p, start, length, Flag<true>{}));
     });
   });
+  return plain;
 }
 
-/// y is float32 (float64 for float64 input) whatever the storage of x: a 16-bit y would be rounded twice.
-void exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* sums) {
-  withShifted(in, form, mu, [&](const auto& shifted, auto vector, auto from) {
-    using V = decltype(vector);
-    using S = typename V::Scalar;
-    eachBlock(n, [&](size_t start, size_t length, size_t b) {
-      const decltype(from)* p = static_cast<const decltype(from)*>(x) + start;
-      S* q = static_cast<S*>(y) + start;
-      sums[b] = reduceAdd(sumSpan<V>(
-          length,
-          [&](size_t i) {
-            V e = shifted.exp(V::load(p + i));
-            e.store(q + i);
-            return e;
-          },
-          [&](size_t i, size_t rest) {
-            V e = shifted.exp(V::load(p + i, rest, -__builtin_inff()));
-            e.store(q + i, rest);
-            return e;
-          }));
-    });
-  });
+bool exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
+  return reduceBlocks(x, in, n, form, mu, tops, sums, false,
+                      [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
+                        using V = decltype(vector);
+                        constexpr bool Clamp = decltype(clamp)::value;
+                        return sumSpan<V>(
+                            length, [&](size_t i) { return shifted.template exp<Clamp>(V::load(p + i)); },
+                            [&](size_t i, size_t rest) {
+                              return shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+                            });
+                      });
+}
+
+/// y is float32 (float64 for float64 input) whatever the storage of x: a 16-bit y would be rounded twice. In place, x is
+/// gone after the first try: the clamp is taken at once.
+bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
+  return reduceBlocks(x, in, n, form, mu, tops, sums, x == y,
+                      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
+                        using V = decltype(vector);
+                        constexpr bool Clamp = decltype(clamp)::value;
+                        auto* q = static_cast<typename V::Scalar*>(y) + start;
+                        return sumSpan<V>(
+                            length,
+                            [&](size_t i) {
+                              V e = shifted.template exp<Clamp>(V::load(p + i));
+                              e.store(q + i);
+                              return e;
+                            },
+                            [&](size_t i, size_t rest) {
+                              V e = shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+                              e.store(q + i, rest);
+                              return e;
+                            });
+                      });
+}
+
+/// For the entropy: per block the maximum, the sum, and sum_i a_i e^a_i. a is clamped so that -infinity gives 0.
+void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double* tops, double* sums, double* weighted) {
+  reduceBlocks(x, in, n, form, 0, tops, sums, true,
+               [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
+                 using V = decltype(vector);
+                 const V floor = V::set(-1e4f);
+                 V w = V::set(0);
+                 const auto term = [&](V v) {
+                   V e = shifted.template exp<true>(v);
+                   w = fma(max(floor, shifted.argument(v)), e, w);
+                   return e;
+                 };
+                 const V sum = sumSpan<V>(
+                     length, [&](size_t i) { return term(V::load(p + i)); },
+                     [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); });
+                 weighted[start / kBlock] = reduceAdd(w);
+                 return sum;
+               });
 }
 
 void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, const Affine& affine) {
   withInOut(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
-    const V factor = V::set(S(affine.factor)), offset = V::set(S(affine.offset));
+    const V offset = V::set(S(affine.offset));
     withFlag(form.unit, [&](auto unit) {
-      const Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form, mu);
-      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream,
-                 [&](V v) { return fma(shifted.exp(v), factor, offset); });
+      Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form);
+      shifted.subtract(S(mu));
+      shifted.e.multiply(V::set(S(affine.factor)));
+      const auto run = [&](auto clamp, auto moved) {
+        mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) {
+          V p = shifted.template exp<decltype(clamp)::value>(v);
+          return decltype(moved)::value ? p + offset : p;
+        });
+      };
+      if (affine.offset != 0) run(Flag<true>{}, Flag<true>{});
+      else if (form.clamp || !V::hasScalef) run(Flag<true>{}, Flag<false>{});
+      else run(Flag<!V::hasScalef>{}, Flag<false>{});
     });
   });
 }

@@ -37,6 +37,7 @@ struct ExpForm {
   double inverse, inverseTail;  ///< 1/T as an unevaluated sum: a rounded 1/T alone errs by 1e-4 at x = 1000 in float32
   bool unit;                    ///< T == 1: skip the multiplication
   Dtype precision;              ///< of the result: shorter polynomials serve 16-bit outputs
+  bool clamp;                   ///< pairs: keep exponents finite (needed for masks below -1e15, and without scalef)
   bool wide;                    ///< compute in float64 whatever the storage (the slow path for extreme rows)
 };
 

@@ -89,4 +89,22 @@ describe('softmaxClaims', () => {
     );
     expect(find({ ...wide, fmaGflops: { avx2: 140 } }, text).notExpected).toBe('no AVX-512 on this machine');
   });
+
+  it('expects a ratio on AVX2 only where the roofline allows it', () => {
+    const text = /^three-pass-recompute \/ two-pass, 64 Mi, avx2/;
+    // Arithmetic of 0.2 ns an element in cache is hidden: the roofline is 2 reads + 1 copy against 1 + 1, 28 / 21.
+    const inCache = (nsPerElement: number) =>
+      ['two-pass', 'three-pass-recompute', 'three-pass-reload', 'blocked'].map((name) =>
+        sampleRow(name, nsPerElement * 2 ** 14, { isa: 'avx2', cols: 2 ** 14 }),
+      );
+    const claimAt = (nsPerElement: number) =>
+      softmaxClaims(wide, 'avx512', lookupIn([...rows, ...inCache(nsPerElement)])).filter((one) =>
+        text.test(one.text),
+      );
+    expect(claimAt(0.2).map(verdictOf)).toEqual(['pass']);
+    // At 1 ns the exponentials bind both.
+    expect(claimAt(1)[0].notExpected).toBe(
+      'the roofline allows 1.00 x: two-pass 1.00, blocked 1.00, three-pass-recompute 1.00, three-pass-reload 1.00 ns/element',
+    );
+  });
 });

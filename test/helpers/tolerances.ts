@@ -12,12 +12,16 @@ const SMALLEST_NORMAL = 1.2e-38;
 /** Distances d_i of a row. */
 function distances(x: ArrayLike<number>, temperature: number): Float64Array {
   const max = maximum(x);
-  return Float64Array.from({ length: x.length }, (_, i) => Math.abs(x[i] - max) / temperature);
+  return new Float64Array(x.length).map((_, i) => Math.abs(x[i] - max) / temperature);
 }
 
 /** Largest finite |x_i / T| of a row. */
 function largest(x: ArrayLike<number>, temperature: number): number {
-  return Array.from(x).reduce((m, v) => (Number.isFinite(v) ? Math.max(m, Math.abs(v / temperature)) : m), 0);
+  let result = 0;
+  for (let i = 0; i < x.length; i += 1) {
+    if (Number.isFinite(x[i])) result = Math.max(result, Math.abs(x[i] / temperature));
+  }
+  return result;
 }
 
 /** Probabilities in float32: 1.5e-6 + 2.4e-7 d relative; two-pass 1.5e-6 flat while |x / T| <= 1e5. */
@@ -46,7 +50,8 @@ export function lossTolerance(loss: number): number {
 
 /** Gradients in float32: 1e-6 max(1, max |g|) absolute. */
 export function gradientTolerance(gradient: ArrayLike<number>): Tolerance {
-  const scale = Array.from(gradient).reduce((m, g) => Math.max(m, Math.abs(g)), 1);
+  let scale = 1;
+  for (let i = 0; i < gradient.length; i += 1) scale = Math.max(scale, Math.abs(gradient[i]));
   return () => 1e-6 * scale;
 }
 

@@ -142,9 +142,9 @@ onEveryIsa(() => {
     const options = { rows: 2 };
     const upstream = Float32Array.of(1, 2, 3, 4, 5, 6);
     const dx = softmaxBackward(softmax(x, options) as Float32Array, upstream, options);
-    expect([dx[1], dx[3], dx[4], dx[5]]).toEqual([0, 0, 0, 0]);
+    expect([1, 3, 4, 5].filter((i) => dx[i] !== 0)).toEqual([]);
     const dLse = logSumExpBackward(x, Float64Array.of(1, 1), options);
-    expect([dLse[1], dLse[3], dLse[4], dLse[5]]).toEqual([0, 0, 0, 0]);
+    expect([1, 3, 4, 5].filter((i) => dLse[i] !== 0)).toEqual([]);
     expectNear(dLse[0] + dLse[2], 1, 1e-6);
   });
 

@@ -94,7 +94,7 @@ onEveryIsa(() => {
         const lse = reference.logSumExp(values);
         expectNear(logSumExp(x, { dtype, algorithm })[0], lse, logSumExpTolerance(lse), `${length}`);
         const h = reference.entropy(values);
-        expectNear(entropy(x, { dtype, algorithm })[0], h, entropyTolerance(h), `${length}`);
+        expectNear(entropy(x, { dtype })[0], h, entropyTolerance(h), `${length}`);
       }
     });
 

@@ -99,7 +99,7 @@ export function softmaxBackward(
 ): Float64Array {
   const { temperature = 1 } = options;
   const dot = sumOver(p.length, (k) => p[k] * dp[k]);
-  return Float64Array.from({ length: p.length }, (_, i) => (p[i] * (dp[i] - dot)) / temperature);
+  return new Float64Array(p.length).map((_, i) => (p[i] * (dp[i] - dot)) / temperature);
 }
 
 /** dx_i = (dl_i - exp(logp_i) sum_k dl_k) / T for one row of log-probabilities. */
@@ -110,10 +110,7 @@ export function logSoftmaxBackward(
 ): Float64Array {
   const { temperature = 1 } = options;
   const total = sumOver(dl.length, (k) => dl[k]);
-  return Float64Array.from(
-    { length: logp.length },
-    (_, i) => (dl[i] - Math.exp(logp[i]) * total) / temperature,
-  );
+  return new Float64Array(logp.length).map((_, i) => (dl[i] - Math.exp(logp[i]) * total) / temperature);
 }
 
 /** dx_i = p_i d / T for one row of logits and the derivative d of its log-sum-exp. */
@@ -129,7 +126,7 @@ export function logSumExpBackward(
 /** The rows of a row-major matrix as separate float64 arrays; `rowStride` counts elements between starts. */
 export function rowsOf(x: ArrayLike<number>, rows: number, cols: number, rowStride = cols): Float64Array[] {
   return Array.from({ length: rows }, (_, r) =>
-    Float64Array.from({ length: cols }, (_unused, c) => x[r * rowStride + c]),
+    new Float64Array(cols).map((_zero, c) => x[r * rowStride + c]),
   );
 }
 
