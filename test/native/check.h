@@ -1,5 +1,5 @@
-// A test program of its own: TEST(name) { ... CHECK(condition, "format", ...); }. No framework, so that it builds wherever
-// the library does, and runs under sanitizers without Node.
+// A test program of its own: TEST(name) { ... CHECK(condition, "format", ...); }. No framework, so that it builds
+// wherever the library does, and runs under sanitizers without Node.
 #pragma once
 #include <cstdarg>
 #include <cstdio>
@@ -38,8 +38,8 @@ void onEveryIsa(Body body) {
 
 }  // namespace softlane::test
 
-#define TEST(name)                                                                  \
-  static void test_##name();                                                        \
+#define TEST(name)                                                                     \
+  static void test_##name();                                                           \
   static const ::softlane::test::Registration registration_##name(#name, test_##name); \
   static void test_##name()
 

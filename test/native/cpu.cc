@@ -34,9 +34,9 @@ class Root {
 }  // namespace
 
 TEST(quota_of_cgroup_v2) {
-  const std::pair<const char*, double> files[] = {{"max 100000\n", 0}, {"150000 100000\n", 1.5}, {"400000 100000\n", 4},
-                                                  {"50000 100000\n", 0.5}, {"", 0}, {"nonsense\n", 0},
-                                                  {"100000 0\n", 0}, {"100000\n", 0}};
+  const std::pair<const char*, double> files[] = {
+      {"max 100000\n", 0}, {"150000 100000\n", 1.5}, {"400000 100000\n", 4}, {"50000 100000\n", 0.5}, {"", 0},
+      {"nonsense\n", 0},   {"100000 0\n", 0},        {"100000\n", 0}};
   for (const auto& [text, wanted] : files) {
     Root root;
     root.with("cpu.max", text);
@@ -66,12 +66,16 @@ TEST(usable_cores_respect_the_quota) {
   Root free;
   const size_t all = cpu::usableCores(free.path());
   CHECK(all >= 1 && all <= std::thread::hardware_concurrency(), "%zu cores", all);
-  for (const auto& [text, most] : {std::pair<const char*, size_t>{"100000 100000", 1}, {"10000 100000", 1},
-                                   {"199999 100000", 1}, {"200000 100000", 2}, {"99900000 100000", all}}) {
+  for (const auto& [text, most] : {std::pair<const char*, size_t>{"100000 100000", 1},
+                                   {"10000 100000", 1},
+                                   {"199999 100000", 1},
+                                   {"200000 100000", 2},
+                                   {"99900000 100000", all}}) {
     Root root;
     root.with("cpu.max", text);
     const size_t wanted = most < all ? most : all;
-    CHECK(cpu::usableCores(root.path()) == wanted, "%s: %zu cores, not %zu", text, cpu::usableCores(root.path()), wanted);
+    CHECK(cpu::usableCores(root.path()) == wanted, "%s: %zu cores, not %zu", text, cpu::usableCores(root.path()),
+          wanted);
   }
 }
 
@@ -80,7 +84,8 @@ TEST(instruction_sets_are_named) {
   CHECK(cpu::find("scalar", isa) && isa == Isa::scalar, "scalar is always there");
   CHECK(!cpu::find("sse9", isa) && !cpu::find("", isa) && !cpu::find("AVX2", isa), "unknown names are refused");
   CHECK(cpu::choices().find("scalar") != std::string::npos, "%s", cpu::choices().c_str());
-  for (Isa each : cpu::available()) CHECK(cpu::find(kIsaNames[int(each)], isa) && isa == each, "%s", kIsaNames[int(each)]);
+  for (Isa each : cpu::available())
+    CHECK(cpu::find(kIsaNames[int(each)], isa) && isa == each, "%s", kIsaNames[int(each)]);
 }
 
 }  // namespace softlane::test

@@ -18,9 +18,7 @@ bool near(double got, double wanted, double relative, double absolute) {
 double rounding(Dtype out) {
   return out == Dtype::f64 ? 0x1p-53 : out == Dtype::f32 ? 0x1p-24 : out == Dtype::f16 ? 0x1p-11 : 0x1p-8;
 }
-double smallest(Dtype out) {
-  return out == Dtype::f64 ? 0x1p-1022 : out == Dtype::f16 ? 0x1.01p-25 : 0x1.01p-126;
-}
+double smallest(Dtype out) { return out == Dtype::f64 ? 0x1p-1022 : out == Dtype::f16 ? 0x1.01p-25 : 0x1.01p-126; }
 /// Relative error of an exponential whose argument stands at distance d from the maximum, at a precision.
 double expError(const ExpForm& form, double d) {
   if (form.wide || form.precision == Dtype::f64) return 4e-15 * (1 + d);
@@ -64,8 +62,8 @@ double exponential(double x, double mu, const ExpForm& form) {
 /// A short description of a case for messages.
 std::string describe(const char* isa, Dtype in, Dtype out, const ExpForm& form, size_t n) {
   char text[128];
-  std::snprintf(text, sizeof text, "%s, %s to %s, T = %g%s, %zu elements", isa, nameOf(in), nameOf(out), form.temperature,
-                form.wide ? ", wide" : "", n);
+  std::snprintf(text, sizeof text, "%s, %s to %s, T = %g%s, %zu elements", isa, nameOf(in), nameOf(out),
+                form.temperature, form.wide ? ", wide" : "", n);
   return text;
 }
 
@@ -81,8 +79,8 @@ TEST(reduce_ext_sums_blocks) {
         double exact = 0;
         for (size_t i = b * kBlock; i < n && i < (b + 1) * kBlock; i++) exact += exponential(x[i], 0, form);
         const double got = std::ldexp(blocks[b].mantissa, int(blocks[b].exponent));
-        CHECK(near(got, exact, expError(form, 0), 0), "%s: %.9g, not %.9g", describe(isa, in, out, form, n).c_str(), got,
-              exact);
+        CHECK(near(got, exact, expError(form, 0), 0), "%s: %.9g, not %.9g", describe(isa, in, out, form, n).c_str(),
+              got, exact);
       }
     });
   });
@@ -144,15 +142,18 @@ TEST(exponentials_below_a_maximum) {
           const double e = exponential(x[i], mu, form), o = exponential(x[i], top, form);
           const double d = (mu - x[i]) / form.temperature, a = (x[i] - top) / form.temperature;
           sum += e, ownSum += o, weight += a * o;
-          error += e * expError(form, d), ownError += o * expError(form, -a), weightError += o * expError(form, -a) * (1 - a);
+          error += e * expError(form, d), ownError += o * expError(form, -a),
+              weightError += o * expError(form, -a) * (1 - a);
         }
         CHECK(near(sums[b], sum, 5e-7, error + least), "%s: sum %.9g, not %.9g", what.c_str(), sums[b], sum);
         CHECK(tops[b] == top && tops2[b] == top, "%s: maxima %g and %g, not %g", what.c_str(), tops[b], tops2[b], top);
         CHECK(near(own[b], ownSum, 5e-7, ownError), "%s: sum %.9g, not %.9g", what.c_str(), own[b], ownSum);
         CHECK(near(moments[b], ownSum, 5e-7, ownError), "%s: sum %.9g, not %.9g", what.c_str(), moments[b], ownSum);
-        CHECK(near(weighted[b], weight, 1e-6, weightError), "%s: weighted %.9g, not %.9g", what.c_str(), weighted[b], weight);
+        CHECK(near(weighted[b], weight, 1e-6, weightError), "%s: weighted %.9g, not %.9g", what.c_str(), weighted[b],
+              weight);
       }
-      for (const auto& list : {sums, tops, own, tops2, moments, weighted}) CHECK(list[blocksOf(n)] == -1, "a block too many");
+      for (const auto& list : {sums, tops, own, tops2, moments, weighted})
+        CHECK(list[blocksOf(n)] == -1, "a block too many");
 
       for (double offset : {0.0, -0.125}) {
         Elements y(out, n, 1);
@@ -189,7 +190,8 @@ TEST(stored_exponentials_and_their_scaling) {
         double sum = 0, exact = 0;
         for (size_t i = 0; i < n; i++) {
           const double e = std::exp(x[i] - 30);
-          CHECK(near(y[i], e, expError(form, 30 - x[i]), smallest(kept)), "%s %s: %.9g, not %.9g", isa, nameOf(in), y[i], e);
+          CHECK(near(y[i], e, expError(form, 30 - x[i]), smallest(kept)), "%s %s: %.9g, not %.9g", isa, nameOf(in),
+                y[i], e);
           exact += y[i];
         }
         Elements own(kept, n, 2);
@@ -208,8 +210,8 @@ TEST(stored_exponentials_and_their_scaling) {
             Elements z(out, n, 1);
             kernels().scale(y.data(), z.data(), out, n, {1 / exact, 0, stream});
             for (size_t i = 0; i < n; i++)
-              CHECK(near(z[i], y[i] / exact, 2 * rounding(kept) + rounding(out), smallest(out)), "%s %s to %s: %.9g", isa,
-                    nameOf(kept), nameOf(out), z[i]);
+              CHECK(near(z[i], y[i] / exact, 2 * rounding(kept) + rounding(out), smallest(out)), "%s %s to %s: %.9g",
+                    isa, nameOf(kept), nameOf(out), z[i]);
           }
         }
       }
@@ -232,7 +234,8 @@ TEST(softmax_rows_of_one_block) {
               Elements x = uniform(in, rows * strideX, -15, 15, seed++, 1), y(out, rows * strideY, 1);
               for (size_t i = 0; i < rows * strideY; i++) y.set(i, 12345);
               const double untouched = y[0];
-              kernels().softmax_rows({x.data(), y.data(), rows, cols, strideX, strideY, in, out}, form, log, 0, transposed);
+              kernels().softmax_rows({x.data(), y.data(), rows, cols, strideX, strideY, in, out}, form, log, 0,
+                                     transposed);
               for (size_t r = 0; r < rows; r++) {
                 double mu = -kInfinity, sum = 0;
                 for (size_t c = 0; c < cols; c++) mu = std::fmax(mu, x[r * strideX + c]);
@@ -274,7 +277,8 @@ TEST(sums_products_and_gradients) {
         sum = exact = 0;
         for (size_t i = 0; i < n; i++) exact += a[i] * b[i], size += std::fabs(a[i] * b[i]);
         for (size_t k = 0; k < blocksOf(n); k++) sum += dots[k];
-        CHECK(near(sum, exact, 0, size * (in == Dtype::f64 ? 1e-14 : 1e-6)), "%s, %zu: %.12g, not %.12g", isa, n, sum, exact);
+        CHECK(near(sum, exact, 0, size * (in == Dtype::f64 ? 1e-14 : 1e-6)), "%s, %zu: %.12g, not %.12g", isa, n, sum,
+              exact);
         CHECK(dots[blocksOf(n)] == -1, "a block too many");
 
         Elements dx(in, n, 1), dl(in, n, 3), logp = uniform(in, n, -20, 0, unsigned(n + 3), 1);

@@ -29,12 +29,13 @@ struct Shape {
 };
 constexpr Shape kShapes[] = {{1, 1}, {3, 10}, {40, 17}, {5, 100}, {2, 4097}, {1, 150001}, {64, 3001}};
 
-Elements softmaxOf(Elements& x, Shape shape, Dtype dtype, Algorithm algorithm, bool log, double temperature, size_t threads) {
+Elements softmaxOf(Elements& x, Shape shape, Dtype dtype, Algorithm algorithm, bool log, double temperature,
+                   size_t threads) {
   const size_t n = shape.rows * shape.cols;
   Elements y(dtype, n, 1);
   Run run;
-  ops::softmax(run, in(x, dtype, n), out<InPlace<Any>>(y, dtype, n), shape.rows, shape.cols, shape.cols, shape.cols, dtype,
-               dtype, temperature, algorithm, log, EmptyRow::zero, false, threads);
+  ops::softmax(run, in(x, dtype, n), out<InPlace<Any>>(y, dtype, n), shape.rows, shape.cols, shape.cols, shape.cols,
+               dtype, dtype, temperature, algorithm, log, EmptyRow::zero, false, threads);
   return y;
 }
 
@@ -103,7 +104,9 @@ TEST(special_values_stay_in_their_row) {
                     nameOf(algorithm), special);
               const double got = p[cols + c];
               if (special == -kInfinity) CHECK(c == position ? got == 0 : got > 0, "%s: %g", nameOf(algorithm), got);
-              else CHECK(std::isnan(got), "%s, %s: %g at %zu of %zu beside %g", isa, nameOf(algorithm), got, c, cols, special);
+              else
+                CHECK(std::isnan(got), "%s, %s: %g at %zu of %zu beside %g", isa, nameOf(algorithm), got, c, cols,
+                      special);
             }
           }
   });
@@ -119,12 +122,12 @@ TEST(losses_and_gradients) {
       std::vector<double> losses(shape.rows), sums(shape.rows), entropies(shape.rows);
       Maybe<Out<Any>> gradient{out<Out<Any>>(g, Dtype::f32, n)};
       Run run;
-      ops::logSumExp(run, in(x, Dtype::f32, n), {sums.data(), shape.rows}, shape.rows, shape.cols, shape.cols, Dtype::f32, 1,
-                     Algorithm::automatic, 1);
+      ops::logSumExp(run, in(x, Dtype::f32, n), {sums.data(), shape.rows}, shape.rows, shape.cols, shape.cols,
+                     Dtype::f32, 1, Algorithm::automatic, 1);
       ops::entropy(run, in(x, Dtype::f32, n), {entropies.data(), shape.rows}, shape.rows, shape.cols, shape.cols,
                    Dtype::f32, 1, 1);
-      ops::crossEntropy(run, in(x, Dtype::f32, n), {targets.data(), shape.rows}, {losses.data(), shape.rows}, gradient, {},
-                        shape.rows, shape.cols, shape.cols, Dtype::f32, 1, Algorithm::automatic, 0.1, -100,
+      ops::crossEntropy(run, in(x, Dtype::f32, n), {targets.data(), shape.rows}, {losses.data(), shape.rows}, gradient,
+                        {}, shape.rows, shape.cols, shape.cols, Dtype::f32, 1, Algorithm::automatic, 0.1, -100,
                         Reduction::none, EmptyRow::zero, 1);
       for (size_t r = 0; r < shape.rows; r++) {
         double sum = 0, total = 0, entropy = 0, slope = 0;
@@ -151,7 +154,8 @@ TEST(losses_and_gradients) {
 TEST(bad_arguments_are_refused_before_anything_is_written) {
   Elements x = uniform(Dtype::f32, 12, 0, 1, 15), y(Dtype::f32, 12);
   for (size_t i = 0; i < 12; i++) y.set(i, -1);
-  const auto refused = [&](const char* argument, size_t rows, size_t cols, size_t stride, double temperature, Dtype dtype) {
+  const auto refused = [&](const char* argument, size_t rows, size_t cols, size_t stride, double temperature,
+                           Dtype dtype) {
     Run run;
     try {
       ops::softmax(run, in(x, Dtype::f32, 12), out<InPlace<Any>>(y, Dtype::f32, 12), rows, cols, stride, cols, dtype,

@@ -1,4 +1,5 @@
-// The algebra of (mantissa, exponent) pairs, and that a row may be cut anywhere: identity, commutativity, associativity.
+// The algebra of (mantissa, exponent) pairs, and that a row may be cut anywhere: identity, commutativity,
+// associativity.
 #include "../../native/rows.h"
 #include "check.h"
 #include "storage.h"
@@ -64,8 +65,8 @@ TEST(pairs_associate) {
         const double top = std::fmax(a.e[i], std::fmax(b.e[i], c.e[i]));
         const double exact = value(a, i, top) + value(b, i, top) + value(c, i, top);
         CHECK(std::fabs(value(left, i, top) / exact - 1) < 3e-7 && std::fabs(value(right, i, top) / exact - 1) < 3e-7,
-              "%s, exponents within %d: %.9g and %.9g, not %.9g", isa, spread, value(left, i, top), value(right, i, top),
-              exact);
+              "%s, exponents within %d: %.9g and %.9g, not %.9g", isa, spread, value(left, i, top),
+              value(right, i, top), exact);
       }
     }
   });

@@ -81,7 +81,8 @@ inline void put(void* p, Dtype dtype, size_t i, double v) {
 /// n elements `offset` elements off a 64-byte boundary, so that alignment is never there by luck.
 class Elements {
  public:
-  Elements(Dtype dtype, size_t n, size_t offset = 0) : dtype_(dtype), offset_(offset), bytes_(n * 8 + offset * 8 + 128) {}
+  Elements(Dtype dtype, size_t n, size_t offset = 0)
+      : dtype_(dtype), offset_(offset), bytes_(n * 8 + offset * 8 + 128) {}
   Elements(const Elements& other)  // the copy's bytes may stand elsewhere against the boundary
       : dtype_(other.dtype_), offset_(other.offset_), bytes_(other.bytes_.size()) {
     std::memcpy(data(), const_cast<Elements&>(other).data(), bytes_.size() - 128);
@@ -122,9 +123,8 @@ inline ExpForm expForm(double temperature, Dtype precision, bool wide = false) {
 
 /// Lengths around every vector width and every unrolling, a block and its neighbours, a prime of several blocks.
 inline const std::vector<size_t>& lengths() {
-  static const std::vector<size_t> list = {0,  1,  2,  3,  4,  5,  7,  8,  9,   15,  16,  17,  31,   32,
-                                           33, 47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 251, 4095, 4096,
-                                           4097, 10007};
+  static const std::vector<size_t> list = {0,  1,  2,  3,  4,  5,  7,  8,   9,   15,  16,  17,   31,   32,   33,
+                                           47, 48, 49, 63, 64, 65, 96, 127, 128, 129, 251, 4095, 4096, 4097, 10007};
   return list;
 }
 

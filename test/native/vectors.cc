@@ -31,8 +31,8 @@ TEST(conversions_from_every_16_bit_pattern) {
         for (uint32_t bits = 0; bits < 65536; bits++) {
           Elements wanted(out, 1);
           wanted.set(0, x[bits]);
-          CHECK(same(y[bits], wanted[0]), "%s %s to %s of %04x: %g, not %g", isa, nameOf(in), nameOf(out), bits, y[bits],
-                wanted[0]);
+          CHECK(same(y[bits], wanted[0]), "%s %s to %s of %04x: %g, not %g", isa, nameOf(in), nameOf(out), bits,
+                y[bits], wanted[0]);
         }
       }
     }
