@@ -1,7 +1,7 @@
 /**
  * The question: which form of softmax is fastest, at which size and on which instruction set?
  *
- * Contenders are softlane's five algorithms and its own choice among them, plain JavaScript, and onnxruntime-node. All
+ * Contenders are softlane's five algorithms and its own choice among them, plain JavaScript, and packages from npm where they are installed. All
  * instruction sets of a case are sampled together, in rounds; what does not obey softlane's choice of instruction set
  * (the peers) is measured once and stands under the best one.
  */
@@ -24,23 +24,15 @@ import {
   type Plan,
   type Question,
   type QuestionOptions,
-  type Work,
 } from './harness/question.js';
 import { formatCount } from './harness/sizes.js';
-import { crossEntropyJavaScript, logSumExpJavaScript, softmaxJavaScript } from './peers/javascript.js';
-import { loadOnnxRuntime, onnxSoftmax, type OnnxSoftmax } from './peers/onnxruntime.js';
+import { BUFFERS, parametersOf, poisoned, workFor, type Bench } from './softmax/bench.js';
 import { labelOf, listCases, type CaseSpec } from './softmax/cases.js';
-import {
-  checkRowValues,
-  checkSoftmax,
-  OWN_ALLOWANCE,
-  PEER_ALLOWANCE,
-  referenceRows,
-  type RowReference,
-} from './softmax/check.js';
+import { checkRowValues, checkSoftmax, OWN_ALLOWANCE, referenceRows } from './softmax/check.js';
 import { floorContenders } from './softmax/floors.js';
 import { BYTES, DISTRIBUTIONS, Pool, type Distribution, type FloatArray } from './softmax/inputs.js';
-import { workOf, type Form } from './softmax/model.js';
+import type { Form } from './softmax/model.js';
+import { loadPeers, peerContenders, type Peers } from './softmax/peers.js';
 import { FLOORS, isPeer, PEERS, summarise, sweepRows } from './softmax/summary.js';
 
 const ALGORITHMS: SoftmaxAlgorithm[] = [
@@ -61,24 +53,13 @@ const SUM_ALGORITHMS: SoftmaxAlgorithm[] = ['two-pass', 'three-pass-recompute', 
  */
 const SCALAR_LARGEST = 2 ** 20;
 
-/** Outputs that calls take turns with, as a caller with fresh results would. */
-const BUFFERS = 2;
 /** The loop of one call per row is timed on at most this many rows and scaled up. */
 const MOST_CALLS = 2 ** 16;
 
-/** Arrays and references of an open case, shared by its contenders. */
-interface Bench {
-  spec: CaseSpec;
-  x: FloatArray;
-  outs: FloatArray[];
-  targets: Int32Array;
-  references: RowReference[];
-  isas: readonly Isa[];
-}
-
 export const question: Question = {
   name: 'softmax',
-  summary: 'two-pass, three-pass, online and blocked softmax, against plain JavaScript and onnxruntime-node',
+  summary:
+    'two-pass, three-pass, online and blocked softmax, against plain JavaScript, onnxruntime-node and TensorFlow.js',
   plan,
   summarise,
   sweep: sweepRows,
@@ -98,8 +79,7 @@ async function plan(options: QuestionOptions): Promise<Plan> {
 export async function planOf(specs: readonly CaseSpec[], options: QuestionOptions): Promise<Plan> {
   const { isas, filter } = options;
   const remarks: string[] = [];
-  const runtime = await loadOnnxRuntime();
-  if (typeof runtime === 'string') remarks.push(runtime);
+  const peers = await loadPeers(remarks);
   const kept = specs.filter((spec) => {
     const label = labelOf(spec);
     const wanted = isas.some((isa) =>
@@ -114,9 +94,8 @@ export async function planOf(specs: readonly CaseSpec[], options: QuestionOption
   });
   const pool = new Pool();
   const largest = Math.max(...kept.map(({ rows, cols }) => rows * cols));
-  const peer = typeof runtime === 'string' ? undefined : runtime;
   const cases = kept.map((spec): Case => {
-    return { label: labelOf(spec), open: () => open(spec, options, pool, largest, peer) };
+    return { label: labelOf(spec), open: () => open(spec, options, pool, largest, peers) };
   });
   return { cases, remarks };
 }
@@ -142,9 +121,9 @@ async function open(
   { isas }: QuestionOptions,
   pool: Pool,
   largest: number,
-  runtime: Exclude<Awaited<ReturnType<typeof loadOnnxRuntime>>, string> | undefined,
+  peers: Peers,
 ): Promise<OpenCase> {
-  const { operation, rows, cols, dtype, distribution, threads } = spec;
+  const { operation, rows, cols, dtype, distribution } = spec;
   const x = pool.input(dtype, rows * cols, distribution, largest);
   const bench: Bench = {
     spec,
@@ -164,19 +143,14 @@ async function open(
   const work = workFor(spec, 'two-pass');
   if (work.memory && rows === 1)
     contenders.push(...floorContenders(x, bench.outs, parametersOf(spec, isas[0])));
-  if (threads === 1 && !spec.lean && !(x instanceof Uint16Array)) contenders.push(javaScript(bench, x));
-  let session: OnnxSoftmax | undefined;
-  if (runtime && operation === 'softmax' && !spec.lean && !(x instanceof Uint16Array)) {
-    const outs = bench.outs as (typeof x)[];
-    session = await onnxSoftmax(runtime, x, rows, cols, outs, threads);
-    contenders.push(onnx(bench, session));
-  }
+  const rivals = spec.lean ? undefined : await peerContenders(bench, peers);
+  if (rivals) contenders.push(...rivals.contenders);
   const chosen = info().isa;
   return {
     contenders,
     close: async () => {
       setIsa(chosen);
-      await session?.release();
+      await rivals?.release();
     },
   };
 }
@@ -265,77 +239,4 @@ function perRowCalls(bench: Bench): CaseContender {
       return checkSoftmax(x, outs[0], cols, seen, OWN_ALLOWANCE[dtype]);
     },
   };
-}
-
-function javaScript(bench: Bench, x: Float32Array | Float64Array): CaseContender {
-  const { spec, targets, references } = bench;
-  const { operation, rows, cols, dtype } = spec;
-  const outs = bench.outs as (typeof x)[];
-  const shared = {
-    name: 'javascript',
-    peer: true,
-    parameters: parametersOf(spec, bench.isas[0]),
-    work: workFor(spec, 'three-pass-reload'),
-  };
-  if (operation === 'softmax') {
-    let turn = 0;
-    return {
-      ...shared,
-      run: () => softmaxJavaScript(x, rows, cols, outs[(turn = (turn + 1) % outs.length)]),
-      check: () => {
-        softmaxJavaScript(x, rows, cols, poisoned(outs[0]));
-        return checkSoftmax(x, outs[0], cols, references, OWN_ALLOWANCE[dtype]);
-      },
-    };
-  }
-  const values = new Float64Array(rows);
-  const run =
-    operation === 'logSumExp'
-      ? () => logSumExpJavaScript(x, rows, cols, values)
-      : () => crossEntropyJavaScript(x, rows, cols, targets, values);
-  const check = () => {
-    run();
-    return checkRowValues(
-      x,
-      values,
-      cols,
-      references,
-      2e-6,
-      operation === 'crossEntropy' ? targets : undefined,
-    );
-  };
-  return { ...shared, run, check };
-}
-
-function onnx(bench: Bench, session: OnnxSoftmax): CaseContender {
-  const { spec, x, outs, references } = bench;
-  let turn = 0;
-  return {
-    name: 'onnxruntime-node',
-    peer: true,
-    parameters: parametersOf(spec, bench.isas[0]),
-    work: workFor(spec, 'three-pass-reload'),
-    run: () => session.run((turn = (turn + 1) % outs.length)),
-    check: async () => {
-      poisoned(outs[0]);
-      await session.run(0);
-      return checkSoftmax(x, outs[0], spec.cols, references, PEER_ALLOWANCE);
-    },
-  };
-}
-
-/** Fills an output so that the answer of an earlier contender cannot pass for this one's. */
-function poisoned<T extends FloatArray>(out: T): T {
-  out.fill(out instanceof Uint16Array ? 0x7fc0 : NaN);
-  return out;
-}
-
-function parametersOf({ rows, cols, dtype, threads, operation, distribution }: CaseSpec, isa: Isa) {
-  return { rows, cols, dtype, isa, threads, operation, distribution };
-}
-
-function workFor({ operation, rows, cols, dtype }: CaseSpec, form: Form): Work {
-  const bytes = BYTES[dtype];
-  const { caches } = info();
-  return workOf({ operation, form, rows, cols, inBytes: bytes, outBytes: bytes, buffers: BUFFERS, caches });
 }

@@ -64,8 +64,8 @@ export async function measureSoftmaxClaims(
   const ceilings = measureCeilings(available);
   for (const line of [...machineLines(describeMachine()), ...ceilingLines(ceilings)]) show(line);
 
-  // Plain JavaScript is no part of any claim and takes most of a second a call.
-  const options: QuestionOptions = { isas, threads: [1], filter: /^(?!javascript)/ };
+  // Plain JavaScript and TensorFlow.js are no part of any claim and take most of a second a call.
+  const options: QuestionOptions = { isas, threads: [1], filter: /^(?!javascript|@tensorflow)/ };
   const { cases, remarks } = await planOf(SPECS, options);
   for (const remark of remarks) show(remark);
   const { cases: done } = await runCases(cases, {

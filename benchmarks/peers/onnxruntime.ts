@@ -3,7 +3,8 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { messageOf } from '../harness/errors.js';
 import { softmaxModel } from './onnx-model.js';
 
-type OnnxRuntime = typeof import('onnxruntime-node');
+/** The loaded package. */
+export type OnnxRuntime = typeof import('onnxruntime-node');
 
 /** A session for softmax of one shape, reading `x` in place. */
 export interface OnnxSoftmax {

@@ -2,9 +2,10 @@
 import type { ResultRow } from '../harness/results.js';
 import { formatCount } from '../harness/sizes.js';
 import { renderMatrix } from '../harness/table.js';
+import { TFJS } from '../peers/tfjs.js';
 
 /** Contenders that choose their instructions themselves. */
-export const PEERS: readonly string[] = ['javascript', 'onnxruntime-node'];
+export const PEERS: readonly string[] = ['javascript', 'onnxruntime-node', TFJS];
 
 /** What memory alone would take, beside the contenders where it binds. */
 export const FLOORS: readonly string[] = ['streaming-read', 'copy', 'streaming-copy'];
