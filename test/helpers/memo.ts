@@ -2,7 +2,9 @@
  * Remembers what a function gave for numbers and strings, so that a reference is computed once and not
  * again for every instruction set and algorithm. The results must not be written to.
  */
-export function memo<A extends readonly (string | number)[], R>(compute: (...args: A) => R): (...args: A) => R {
+export function memo<A extends readonly (string | number)[], R>(
+  compute: (...args: A) => R,
+): (...args: A) => R {
   const known = new Map<string, R>();
   return (...args) => {
     const key = args.join();

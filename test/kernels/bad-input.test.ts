@@ -14,8 +14,9 @@ function badOption(option: string, kind: BadCall['kind'], values: readonly unkno
     what: `${option}: ${typeof value === 'string' ? `'${value}'` : String(value)}`,
     name: 'softmax',
     kind,
-    blames: option,
-    args: () => [x(), { rows: 3, out, [option]: value }],
+    // A shape may be blamed on the array that is too short for it.
+    blames: kind === 'range' && /rows|cols|Stride/.test(option) ? [option, 'x', 'out'] : option,
+    args: () => [x(), { rows: 3, cols: 4, out, [option]: value }],
   }));
 }
 
@@ -67,8 +68,8 @@ const inputs: BadCall[] = rowFunctions.flatMap((name) => [
   {
     what: 'float32 with dtype bf16',
     name,
-    kind: 'type',
-    blames: ['x', 'dtype'],
+    kind: 'range',
+    blames: 'dtype',
     args: () => [x(), { dtype: 'bf16' }],
   },
   {
@@ -117,7 +118,7 @@ const outputs: BadCall[] = ['softmax', 'logSoftmax'].flatMap((name): BadCall[] =
       x(),
       { out: new Float64Array(12) },
     ]),
-    call('out is float32 for outDtype bf16', 'type', ['out', 'outDtype'], () => [
+    call('out is float32 for outDtype bf16', 'range', ['out', 'outDtype'], () => [
       x(),
       { out, outDtype: 'bf16' },
     ]),
