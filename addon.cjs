@@ -1,16 +1,29 @@
 'use strict';
 // Loads the native addon: a prebuilt binary from prebuilds/, or the one in build/. Shared by the ESM and CommonJS builds
 // (`#addon` in package.json), so that a process has one. A failed load says what was looked for and what to do.
+//
+// A function, not a module that throws: a CommonJS module that throws while it is imported from ESM makes Node raise a
+// second, unhandled rejection beside that of `import()`.
 
 const load = require('node-gyp-build');
 
-try {
-  module.exports = load(__dirname);
-  module.exports.version = require('./package.json').version;
-  module.exports.path = load.resolve(__dirname);
-} catch (cause) {
+let addon;
+
+module.exports = function loadAddon() {
+  if (addon) return addon;
+  try {
+    addon = load(__dirname);
+  } catch (cause) {
+    if (cause && cause.code === 'ERR_OUT_OF_RANGE') throw cause; // SOFTLANE_ISA: the addon is there, the wish is not
+    throw explained(cause);
+  }
+  addon.version = require('./package.json').version;
+  addon.path = load.resolve(__dirname);
+  return addon;
+};
+
+function explained(cause) {
   const { platform, arch, versions } = process;
-  if (cause && cause.code === 'ERR_OUT_OF_RANGE') throw cause; // SOFTLANE_ISA: the addon is there, the wish is not
   let libc = '';
   if (platform === 'linux') libc = process.report.getReport().header.glibcVersionRuntime ? ' with glibc' : ' with musl';
   const error = new Error(
@@ -22,5 +35,5 @@ try {
     { cause },
   );
   error.code = 'ERR_ADDON_LOAD';
-  throw error;
+  return error;
 }

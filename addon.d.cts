@@ -1,2 +1,3 @@
-declare const addon: Record<string, unknown>;
-export = addon;
+/** Loads the native addon, once a process and thread; throws an error that explains itself. */
+declare function loadAddon(): Record<string, unknown>;
+export = loadAddon;

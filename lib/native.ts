@@ -1,13 +1,14 @@
 /**
  * The border to the native addon: one declaration gives a function its blocking and its promise form.
  */
-import addon from '#addon';
+import loadAddon from '#addon';
 import { typeError } from './check.js';
 
 /** What an operation of the addon looks like from here. */
 type Operation = (...args: unknown[]) => unknown;
 
-const table = addon as unknown as Record<string, Operation>;
+const addon = loadAddon();
+const table = addon as Record<string, Operation>;
 
 /** A native operation or function by its name in native/catalogue.def or bindings/addon.cc. */
 export function native(name: string): Operation {
@@ -15,10 +16,10 @@ export function native(name: string): Operation {
 }
 
 /** The package's version, and the file that the addon was loaded from. */
-export const { version: packageVersion, path: addonPath } = addon as unknown as { version: string; path: string };
+export const { version: packageVersion, path: addonPath } = addon as { version: string; path: string };
 
 /** The instruction sets that this CPU and operating system support, best first. */
-export const isaList = (addon as unknown as { isas: string[] }).isas;
+export const isaList = addon.isas as string[];
 
 /** Options of every promise form. */
 export interface AsyncOptions {

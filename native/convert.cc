@@ -7,7 +7,7 @@ namespace softlane::ISA {
 void convert(const void* x, Dtype in, void* y, Dtype out, size_t n) {
   ExpForm form{};
   form.precision = out;
-  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto) {
+  withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, false, [](V v) { return v; });
   });

@@ -6,9 +6,12 @@
 //   V::load(p, n, fill)   the first n < lanes elements, `fill` in the other lanes; never reads past p + n
 //   v.store(p), v.store(p, n)   rounds to the storage type; never writes past p + n
 //   v.stream(p)           non-temporal store to p aligned to lanes * sizeof(*p) (an ordinary store where there is none)
+//   fma(a, b, c)          rounded once; mulAdd(a, b, c) once or twice, whatever is fast
+//   subtractLn2(z, k, hi, lo)  z + k (hi + lo) for integer k, hi + lo = -ln 2: exact enough that |z| <= 1e5 costs nothing
 //   max(a, b), min(a, b)  b if either is NaN (x86 order)
 //   round(v)              to the nearest integer, ties to even, |v| < 2^21 (F64: 2^50)
 //   scalePow2(m, k)       m * 2^k for integer k <= 127 (F64: 1023); AVX-512 gives subnormals, the others zero below them
+//   bitOr, bitAnd        of the representations
 //   reduceAdd, reduceMax  by halves: a fixed order
 #pragma once
 #include <math.h>
@@ -53,6 +56,18 @@ struct ComputeOf<double> {
 };
 template <class Storage>
 using Compute = typename ComputeOf<Storage>::Type;
+
+/// The representation of a number.
+SOFTLANE_INLINE uint32_t bitsOf(float v) {
+  uint32_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
+SOFTLANE_INLINE uint64_t bitsOf(double v) {
+  uint64_t bits;
+  memcpy(&bits, &v, sizeof bits);
+  return bits;
+}
 
 /// Calls body(Storage{}) with the C++ type that `dtype` names.
 template <class Body>

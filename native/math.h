@@ -22,8 +22,14 @@ struct ExponentialBase {
 
   SOFTLANE_INLINE V polynomial(V t) const {
     V p = c[Degree];
-    for (int i = Degree - 1; i >= 0; i--) p = fma(p, t, c[i]);
+    for (int i = Degree - 1; i >= 0; i--) p = mulAdd(p, t, c[i]);
     return p;
+  }
+
+  /// a - k ln 2 for |k| <= 300 (1100 in float64): fused, float32 is content with the first constant.
+  SOFTLANE_INLINE V subtractLn2Once(V a, V k) const {
+    if constexpr (sizeof(S) == 4 && V::lanes > 1) return mulAdd(k, ln2Hi, a);
+    else return subtractLn2(a, k, ln2Hi, ln2Lo);
   }
 
   /// From now on every result is multiplied by `factor`: cheaper in the coefficients than on the result.
@@ -34,12 +40,24 @@ struct ExponentialBase {
   /// e^(z + d) = mantissa * 2^exponent; d is a small correction. NaN stays NaN; z must be clamped from below.
   SOFTLANE_INLINE void ext(V z, V d, V& mantissa, V& exponent) const {
     exponent = round(z * log2e);
-    V t = fma(exponent, ln2Lo, fma(exponent, ln2Hi, z));
-    mantissa = polynomial(t + d);
+    mantissa = polynomial(subtractLn2(z, exponent, ln2Hi, ln2Lo) + d);
   }
   SOFTLANE_INLINE void ext(V z, V& mantissa, V& exponent) const {
     exponent = round(z * log2e);
-    mantissa = polynomial(fma(exponent, ln2Lo, fma(exponent, ln2Hi, z)));
+    mantissa = polynomial(subtractLn2(z, exponent, ln2Hi, ln2Lo));
+  }
+
+  /// e^z 2^-base, z = x / T, for results below 2^127; zero far below. `centre` is bias - base, `low` (base - 126) ln 2
+  /// (both from centreOn). Without scalef the biased exponent is in the low bits of `biased`, valid if the rest of its
+  /// bits are those of the bias. d, where given, corrects z.
+  SOFTLANE_INLINE V extRelative(V z, V centre, V& biased, const V* d = nullptr) const {
+    biased = mulAdd(z, log2e, centre);
+    V t = subtractLn2(z, biased - centre, ln2Hi, ln2Lo);
+    return polynomial(d ? t + *d : t) * shiftToExponent(biased);
+  }
+  SOFTLANE_INLINE void centreOn(V base, V& centre, V& low) const {
+    centre = bias - base;
+    low = (base - V::set(sizeof(S) == 4 ? 126 : 1022)) * V::set(S(0x1.62e42fefa39efp-1));
   }
 
   /// e^a for a <= 0, -infinity gives 0, NaN stays. With scalef and without the clamp, a finite a below -1e15 may give
@@ -50,10 +68,10 @@ struct ExponentialBase {
     if constexpr (V::hasScalef) {
       if constexpr (Clamp) a = max(floor, a);
       V k = round(a * log2e);
-      return scalePow2(polynomial(fma(k, ln2Hi, a)), k);
+      return scalePow2(polynomial(subtractLn2Once(a, k)), k);
     } else {  // the rounding bias leaves k + exponent bias in the low bits: one shift makes 2^k
-      V biased = fma(a, log2e, bias);
-      V t = fma(biased - bias, ln2Hi, a);
+      V biased = mulAdd(a, log2e, bias);
+      V t = subtractLn2Once(a, biased - bias);
       return zeroBelow(polynomial(t) * shiftToExponent(biased), a, cutoff);
     }
   }
@@ -87,8 +105,8 @@ template <Dtype Precision>
 struct Exponential<F64, Precision> : ExponentialBase<F64, 11> {
   SOFTLANE_INLINE Exponential() {
     log2e = F64::set(0x1.71547652b82fep+0);
-    ln2Hi = F64::set(-0x1.62e42fefa39efp-1);
-    ln2Lo = F64::set(-0x1.abc9e3b39803fp-56);
+    ln2Hi = F64::set(-0x1.62e42feep-1);  // 32 bits: k * ln2Hi is exact with or without a fused operation
+    ln2Lo = F64::set(-0x1.a39ef35793c76p-33);
     floor = F64::set(-1200.0);
     bias = F64::set(0x1.8p52 + 1023);
     cutoff = F64::set(-708.39);

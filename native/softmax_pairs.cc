@@ -16,8 +16,9 @@ namespace softlane::ISA {
 /// Vectors in a tile and accumulators: as many as the registers hold beside the polynomial.
 template <class V>
 struct Tile {
-  static constexpr int vectors = V::lanes == 1 ? 1 : V::hasScalef ? 6 : 4;
-  static constexpr int sums = V::lanes == 1 ? 1 : V::hasScalef ? 6 : 2;
+  static constexpr int vectors = V::hasScalef ? 6 : 4;
+  static constexpr int sums = V::hasScalef ? 6 : V::lanes == 1 ? 4 : 2;
+  static constexpr size_t elements = size_t(64) * sums * V::lanes;  ///< between flushes: chains of 64 additions
 };
 
 /// ext of x / T with the clamp that keeps exponents finite.
@@ -25,8 +26,8 @@ template <class V, class E>
 struct ExtOf {
   E e;
   Quotient<V> quotient;
-  bool unit;
-  SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form), unit(form.unit) {}
+  double temperature;
+  SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form), temperature(form.temperature) {}
   template <bool Unit, bool Clamp>
   SOFTLANE_INLINE void at(V x, V& m, V& k) const {
     if constexpr (Clamp) x = quotient.clamped(x);
@@ -41,7 +42,7 @@ struct ExtOf {
 };
 
 template <bool Unit, class V, class E, class In>
-SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) {
+SOFTLANE_INLINE Pair reduceTiles(const In* x, size_t n, const ExtOf<V, E>& ext) {
   constexpr int U = Tile<V>::vectors, A = Tile<V>::sums;
   constexpr size_t L = V::lanes;
   V sums[A], top = V::set(-0x1p18f);  // below every clamped exponent, finite: no infinity minus infinity
@@ -71,43 +72,117 @@ SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) 
   return {double(reduceAdd(scalePow2(sums[0], top - V::set(exponent)))), double(exponent)};
 }
 
+/// A block whatever is in it, in stretches short enough that rounding does not show, added in float64.
+template <bool Unit, class V, class E, class In>
+SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) {
+  Pair total{0, -0x1p18};
+  for (size_t i = 0; i < n; i += Tile<V>::elements) {
+    const Pair part = reduceTiles<Unit>(x + i, n - i < Tile<V>::elements ? n - i : Tile<V>::elements, ext);
+    const double top = part.exponent > total.exponent ? part.exponent : total.exponent;
+    const auto share = [&](const Pair& pair) {  // NaN in the mantissa survives a share of 0
+      const double below = pair.exponent - top;
+      return pair.mantissa * (below > -1000 ? ldexp(1.0, int(below)) : 0);
+    };
+    total = {share(total) + share(part), top};
+  }
+  return total;
+}
+
+/// e^(x/T) 2^-base without clamps, base being the same for a whole span. With scalef -infinity gives 0 (a factor
+/// 2^-infinity is 0 even times NaN); without, what lies 126 binades or more below base is 0.
+template <class V, class E, bool Unit>
+struct Relative {
+  const ExtOf<V, E>& ext;
+  V base, centre, low;
+  SOFTLANE_INLINE Relative(const ExtOf<V, E>& exponential, typename V::Scalar exponent)
+      : ext(exponential), base(V::set(exponent)), centre(base), low(base) {
+    if constexpr (!V::hasScalef) ext.e.centreOn(base, centre, low);
+  }
+  /// Without scalef: the caller sees to the range, by the bits of `biased`.
+  SOFTLANE_INLINE V unchecked(V x, V& biased) const {
+    if constexpr (V::hasScalef) {
+      V m, k;
+      ext.template at<Unit, false>(x, m, k);
+      return scalePow2(m, k - base);
+    } else if constexpr (Unit) {
+      return ext.e.extRelative(x, centre, biased);
+    } else {
+      V z, d;
+      ext.quotient.divide(x, z, d);
+      return ext.e.extRelative(z, centre, biased, &d);
+    }
+  }
+  SOFTLANE_INLINE V at(V x) const {
+    V biased;
+    V p = unchecked(x, biased);
+    if constexpr (V::hasScalef) return p;
+    else return zeroBelow(p, Unit ? x : x * ext.quotient.hi, low);
+  }
+};
+
+/// Whether every biased exponent of a block was valid, from the disjunction and conjunction of their bits.
+template <class V, class E>
+SOFTLANE_INLINE bool inRange(const E& e, V disjunction, V conjunction) {
+  using S = typename V::Scalar;
+  using Bits = decltype(bitsOf(S()));
+  constexpr Bits low = sizeof(S) == 4 ? 0xff : 0x7ff;
+  S any[V::lanes], all[V::lanes], bias[V::lanes];
+  disjunction.store(any);
+  conjunction.store(all);
+  e.bias.store(bias);
+  Bits strange = 0;
+  for (int i = 0; i < V::lanes; i++) {
+    const Bits expected = bitsOf(bias[i]) & ~low;
+    strange |= ((bitsOf(any[i]) & ~low) ^ expected) | ((bitsOf(all[i]) & ~low) ^ expected);
+  }
+  return strange == 0;
+}
+
 /// The whole block relative to one exponent, that of its first vector. float32 spans 250 binades, so unless a block's
-/// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, masks below -1e15
-/// and a sum that underflows all show in the sum; the caller then takes reduceBlock. Needs scalef, for which a factor
-/// 2^-infinity is 0 even times NaN.
+/// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, masks (with scalef
+/// only those below -1e15) and a sum that underflows all show; the caller then takes reduceBlock.
 template <bool Unit, class V, class E, class In>
 SOFTLANE_INLINE bool reduceBlockPlain(const In* x, size_t n, const ExtOf<V, E>& ext, Pair& result) {
   constexpr size_t L = V::lanes;
+  V m, first;
   const auto minusInfinity = -__builtin_inff();
-  V m, k;
-  ext.template at<Unit, false>(n >= L ? V::load(x) : V::load(x, n, minusInfinity), m, k);
-  auto base = reduceMax(k);
+  ext.template at<Unit, false>(n >= L ? V::load(x) : V::load(x, n, minusInfinity), m, first);
+  auto base = reduceMax(first);
   if (!(base > -0x1p17f && base < 0x1p17f)) base = 0;
-  const V shift = V::set(base);
+  const Relative<V, E, Unit> relative(ext, base);
+  V disjunction = ext.e.bias, conjunction = ext.e.bias;
   const auto term = [&](V v) {
-    ext.template at<Unit, false>(v, m, k);
-    return scalePow2(m, k - shift);
+    V biased;
+    V p = relative.unchecked(v, biased);
+    if constexpr (!V::hasScalef) {
+      disjunction = bitOr(disjunction, biased);
+      conjunction = bitAnd(conjunction, biased);
+    }
+    return p;
   };
+  // What the lanes beyond a tail hold must add nothing: without scalef, the exponent whose power of two is 0.
+  using S = typename V::Scalar;
+  const double nothing = (double(base) - (sizeof(S) == 4 ? 127 : 1023)) * 0x1.62e42fefa39efp-1 * ext.temperature;
+  const auto filling = V::hasScalef ? S(minusInfinity) : S(nothing);
   const auto sum = reduceAdd(sumSpan<V>(
       n, [&](size_t i) { return term(V::load(x + i)); },
-      [&](size_t i, size_t rest) { return term(V::load(x + i, rest, minusInfinity)); }));
+      [&](size_t i, size_t rest) { return term(V::load(x + i, rest, filling)); }));
   result = {double(sum), double(base)};
-  return sum > 0x1p-60f && sum < 0x1p120f;
+  return sum > 0x1p-60f && sum < 0x1p120f && (V::hasScalef || inRange(ext.e, disjunction, conjunction));
 }
 
 bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* blocks) {
   bool plain = true;
   withStorage(in, [&](auto storage) {
     using In = decltype(storage);
-    withPrecision<In>(form, [&](auto vector, auto precision) {
+    withPrecision<false, In>(form, [&](auto vector, auto precision) {
       using V = decltype(vector);
       const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
       const In* p = static_cast<const In*>(x);
       withFlag(form.unit, [&](auto unit) {
         constexpr bool Unit = decltype(unit)::value;
         eachBlock(n, [&](size_t i, size_t length, size_t b) {
-          if constexpr (V::hasScalef)
-            if (reduceBlockPlain<Unit>(p + i, length, ext, blocks[b])) return;
+          if (reduceBlockPlain<Unit>(p + i, length, ext, blocks[b])) return;
           plain = false;
           blocks[b] = reduceBlock<Unit>(p + i, length, ext);
         });
@@ -118,30 +193,32 @@ bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* bl
 }
 
 void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent, const Affine& affine) {
-  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
+  withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
     ext.e.multiply(V::set(S(affine.factor)));
     const V offset = V::set(S(affine.offset)), top = V::set(S(exponent));
-    const auto run = [&](auto unit, auto shifted, auto clamp) {
-      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) {
-        V m, k;
-        ext.template at<decltype(unit)::value, decltype(clamp)::value>(v, m, k);
-        V p = scalePow2(m, k - top);
-        return decltype(shifted)::value ? p + offset : p;
-      });
+    const auto run = [&](auto one) {
+      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, one);
     };
     withFlag(form.unit, [&](auto unit) {
-      if (affine.offset != 0) run(unit, Flag<true>{}, Flag<true>{});
-      else if (form.clamp || !V::hasScalef) run(unit, Flag<false>{}, Flag<true>{});
-      else run(unit, Flag<false>{}, Flag<!V::hasScalef>{});
+      constexpr bool Unit = decltype(unit)::value;
+      const Relative<V, Exponential<V, decltype(precision)::value>, Unit> relative(ext, S(exponent));
+      const auto careful = [&](V v) {
+        V m, k;
+        ext.template at<Unit, true>(v, m, k);
+        return scalePow2(m, k - top);
+      };
+      if (affine.offset != 0) run([&](V v) { return careful(v) + offset; });
+      else if (form.clamp && V::hasScalef) run(careful);
+      else run([&](V v) { return relative.at(v); });
     });
   });
 }
 
 void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double logSum) {
-  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto) {
+  withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const Quotient<V> quotient(form);

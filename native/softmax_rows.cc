@@ -114,7 +114,7 @@ struct RowKernel {
 };
 
 void softmax_rows(const Rows& m, const ExpForm& form, bool log, double emptyRow, bool transposed) {
-  withInOut(m.in, m.out, form, [&](auto vector, auto from, auto to, auto precision) {
+  withInOut<false>(m.in, m.out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using In = decltype(from);
     using Out = decltype(to);

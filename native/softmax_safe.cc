@@ -28,10 +28,10 @@ struct Shifted {
 };
 
 /// Calls body(Shifted, V{}, In{}) for what the form asks.
-template <class Body>
+template <bool Wide, class Body>
 SOFTLANE_INLINE void withShifted(Dtype in, const ExpForm& form, Body body) {
   withStorage(in, [&](auto from) {
-    withPrecision<decltype(from)>(form, [&](auto vector, auto precision) {
+    withPrecision<Wide, decltype(from)>(form, [&](auto vector, auto precision) {
       withFlag(form.unit, [&](auto unit) {
         using V = decltype(vector);
         Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form);
@@ -70,11 +70,11 @@ SOFTLANE_INLINE typename V::Scalar finiteMaximum(const In* p, size_t n) {
 
 /// What both reductions below do: for each block its maximum (or mu, where `tops` is null), then sum(p, length) with and,
 /// if it did not come out finite, without the clamp. False if any block needed it.
-template <class Body>
+template <bool Wide, class Body>
 SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops,
                                   double* sums, bool clamp, Body body) {
   bool plain = !clamp;
-  withShifted(in, form, [&](auto& shifted, auto vector, auto from) {
+  withShifted<Wide>(in, form, [&](auto& shifted, auto vector, auto from) {
     using V = decltype(vector);
     using In = decltype(from);
     shifted.subtract(typename V::Scalar(mu));
@@ -98,7 +98,7 @@ SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpFo
 }
 
 bool exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
-  return reduceBlocks(x, in, n, form, mu, tops, sums, false,
+  return reduceBlocks<true>(x, in, n, form, mu, tops, sums, false,
                       [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
                         using V = decltype(vector);
                         constexpr bool Clamp = decltype(clamp)::value;
@@ -113,7 +113,7 @@ bool exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, 
 /// y is float32 (float64 for float64 input) whatever the storage of x: a 16-bit y would be rounded twice. In place, x is
 /// gone after the first try: the clamp is taken at once.
 bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
-  return reduceBlocks(x, in, n, form, mu, tops, sums, x == y,
+  return reduceBlocks<false>(x, in, n, form, mu, tops, sums, x == y,
                       [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
                         using V = decltype(vector);
                         constexpr bool Clamp = decltype(clamp)::value;
@@ -135,7 +135,7 @@ bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& fo
 
 /// For the entropy: per block the maximum, the sum, and sum_i a_i e^a_i. a is clamped so that -infinity gives 0.
 void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double* tops, double* sums, double* weighted) {
-  reduceBlocks(x, in, n, form, 0, tops, sums, true,
+  reduceBlocks<false>(x, in, n, form, 0, tops, sums, true,
                [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
                  using V = decltype(vector);
                  const V floor = V::set(-1e4f);
@@ -154,7 +154,7 @@ void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double*
 }
 
 void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, const Affine& affine) {
-  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
+  withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const V offset = V::set(S(affine.offset));
@@ -186,7 +186,7 @@ void scale(const void* x, void* y, Dtype out, size_t n, const Affine& affine) {
 }
 
 void log_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, double logSum) {
-  withInOut(in, out, form, [&](auto vector, auto from, auto to, auto) {
+  withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const V shift = V::set(S(mu)), inverse = V::set(S(form.inverse)), l = V::set(S(logSum));

@@ -44,21 +44,31 @@ SOFTLANE_INLINE void mapSpan2(const T* a, const T* b, T* y, size_t n, F f) {
 }
 
 /// Sums of f(i-th vector) in four accumulators (an addition's latency times the adders, over the cost of f, is below
-/// four), joined in a fixed order. `at(i)` reads a whole vector, `tail(i, n)` the last n lanes with a neutral filling.
+/// four), joined in a fixed order. After 64 additions each they are flushed: narrow vectors would otherwise sum a block
+/// in so long a chain that its rounding shows. `at(i)` reads a whole vector, `tail(i, n)` the last n lanes with a
+/// neutral filling.
 template <class V, class At, class Tail>
 SOFTLANE_INLINE V sumSpan(size_t n, At at, Tail tail) {
-  constexpr size_t L = V::lanes;
-  V s0 = V::set(0), s1 = s0, s2 = s0, s3 = s0;
+  constexpr size_t L = V::lanes, kChunk = 64 * 4 * L;
+  V total = V::set(0);
   size_t i = 0;
-  for (; i + 4 * L <= n; i += 4 * L) {
-    s0 = s0 + at(i);
-    s1 = s1 + at(i + L);
-    s2 = s2 + at(i + 2 * L);
-    s3 = s3 + at(i + 3 * L);
-  }
-  for (; i + L <= n; i += L) s0 = s0 + at(i);
-  if (i < n) s1 = s1 + tail(i, n - i);
-  return (s0 + s1) + (s2 + s3);
+  do {
+    const size_t end = n - i < kChunk ? n : i + kChunk;
+    V s0 = V::set(0), s1 = s0, s2 = s0, s3 = s0;
+    for (; i + 4 * L <= end; i += 4 * L) {
+      s0 = s0 + at(i);
+      s1 = s1 + at(i + L);
+      s2 = s2 + at(i + 2 * L);
+      s3 = s3 + at(i + 3 * L);
+    }
+    for (; i + L <= end; i += L) s0 = s0 + at(i);
+    if (i < end) {
+      s1 = s1 + tail(i, end - i);
+      i = end;
+    }
+    total = total + ((s0 + s1) + (s2 + s3));
+  } while (i < n);
+  return total;
 }
 
 /// body(first element of the block, its length, its index) for each block of the span.
@@ -83,25 +93,27 @@ SOFTLANE_INLINE void withFlag(bool flag, Body body) {
   else body(Flag<false>{});
 }
 
-/// Calls body(V{}, In{}, degree tag) for the storage, computing width and precision that a form asks for.
+/// Calls body(V{}, precision tag) for the storage, computing width and precision that a form asks for.
 template <Dtype P>
 struct PrecisionTag {
   static constexpr Dtype value = P;
 };
-template <class In, class Body>
+template <bool Wide, class In, class Body>
 SOFTLANE_INLINE void withPrecision(const ExpForm& form, Body body) {
   if constexpr (sizeof(In) == 8) {
     body(F64{}, PrecisionTag<Dtype::f64>{});
   } else {
-    if (form.wide) body(F64{}, PrecisionTag<Dtype::f64>{});
-    else if (form.precision == Dtype::bf16) body(F32{}, PrecisionTag<Dtype::bf16>{});
+    if constexpr (Wide) {
+      if (form.wide) return body(F64{}, PrecisionTag<Dtype::f64>{});
+    }
+    if (form.precision == Dtype::bf16) body(F32{}, PrecisionTag<Dtype::bf16>{});
     else if (form.precision == Dtype::f16) body(F32{}, PrecisionTag<Dtype::f16>{});
     else body(F32{}, PrecisionTag<Dtype::f32>{});
   }
 }
 
-/// Calls body(V{}, In{}, Out{}, precision tag). float64 is read and written only by float64.
-template <class Body>
+/// Calls body(V{}, In{}, Out{}, precision tag); Wide: with the float64 variant that form.wide asks for. float64 is read and written only by float64.
+template <bool Wide, class Body>
 SOFTLANE_INLINE void withInOut(Dtype in, Dtype out, const ExpForm& form, Body body) {
   withStorage(in, [&](auto from) {
     using In = decltype(from);
@@ -110,13 +122,12 @@ SOFTLANE_INLINE void withInOut(Dtype in, Dtype out, const ExpForm& form, Body bo
     } else {
       withStorage(out, [&](auto to) {
         using Out = decltype(to);
-        if constexpr (sizeof(Out) == 4) {
-          if (form.wide) body(F64{}, from, to, PrecisionTag<Dtype::f64>{});
-          else body(F32{}, from, to, PrecisionTag<Dtype::f32>{});
-        } else if constexpr (sizeof(Out) == 2) {
-          constexpr bool brain = __is_same(Out, bf16);
-          if (form.wide) body(F64{}, from, to, PrecisionTag<Dtype::f64>{});
-          else body(F32{}, from, to, PrecisionTag<brain ? Dtype::bf16 : Dtype::f16>{});
+        if constexpr (sizeof(Out) < 8) {
+          if constexpr (Wide) {
+            if (form.wide) return body(F64{}, from, to, PrecisionTag<Dtype::f64>{});
+          }
+          constexpr Dtype precision = sizeof(Out) == 4 ? Dtype::f32 : __is_same(Out, bf16) ? Dtype::bf16 : Dtype::f16;
+          body(F32{}, from, to, PrecisionTag<precision>{});
         }
       });
     }

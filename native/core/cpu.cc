@@ -56,11 +56,11 @@ std::string firstLine(const std::string& path) {
   return line;
 }
 
+/// From the kernel rather than sysconf, which in virtual machines has been seen to multiply the third level by ten, and
+/// which musl does not have.
 size_t cacheBytes(int level) {
 #if defined(__linux__)
-  long bytes = sysconf(level == 1 ? _SC_LEVEL1_DCACHE_SIZE : level == 2 ? _SC_LEVEL2_CACHE_SIZE : _SC_LEVEL3_CACHE_SIZE);
-  if (bytes > 0) return size_t(bytes);
-  for (int index = 0; index < 8; index++) {  // musl's sysconf does not know: ask the kernel
+  for (int index = 0; index < 8; index++) {
     std::string base = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index) + "/";
     if (firstLine(base + "level") != std::to_string(level) || firstLine(base + "type") == "Instruction") continue;
     std::istringstream size(firstLine(base + "size"));

@@ -36,8 +36,7 @@ std::string chooseIsa() {
   static std::atomic<bool> chosen{false};  // workers load the module again: what setIsa has set since then stays
   if (chosen.exchange(true)) return "";
   Isa isa = cpu::available().front();
-  if (wish && *wish && !cpu::find(wish, isa))
-    {
+  if (wish && *wish && !cpu::find(wish, isa)) {
     chosen = false;
     return std::string("environment variable SOFTLANE_ISA must be ") + cpu::choices() + ", received '" + wish + "'";
   }
@@ -45,12 +44,19 @@ std::string chooseIsa() {
   return "";
 }
 
-// Measured on Zen 5 and Zen 4 (benchmarks/README.md): the defaults that `softlane tune` replaces.
+// The defaults that `softlane tune` replaces, from benchmarks/README.md. float32 and float64: two passes win where the row
+// and its result are out of the last-level cache (AVX-512: already where they take a quarter of it); without vectors the
+// exponential always binds. 16-bit results: the blocked form keeps float32 exponentials aside, so two passes win as soon
+// as a row is longer than a block.
 Tuning& tuning() {
   static Tuning table = [] {
+    const size_t last = cpu::caches().l3 ? cpu::caches().l3 : size_t(32) << 20, never = ~size_t(0);
     Tuning t;
-    for (auto& isa : t.twoPassFrom)
-      for (size_t& from : isa) from = ~size_t(0);
+    for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
+      const size_t from = isa == Isa::avx512 ? last / 4 : isa == Isa::avx2 ? 2 * last : never;
+      for (Dtype dtype : {Dtype::f32, Dtype::f64}) t.twoPassFrom[int(isa)][int(dtype)] = from;
+      for (Dtype dtype : {Dtype::bf16, Dtype::f16}) t.twoPassFrom[int(isa)][int(dtype)] = 4 * kBlock + 1;
+    }
     return t;
   }();
   return table;

@@ -73,11 +73,15 @@ SOFTLANE_INLINE F32 operator-(F32 a, F32 b) { return {_mm256_sub_ps(a.v, b.v)}; 
 SOFTLANE_INLINE F32 operator*(F32 a, F32 b) { return {_mm256_mul_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 SOFTLANE_INLINE F32 operator/(F32 a, F32 b) { return {_mm256_div_ps(a.v, b.v)}; }
+SOFTLANE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+SOFTLANE_INLINE F32 subtractLn2(F32 z, F32 k, F32 hi, F32 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 round(F32 a) {
   return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
+SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm256_or_ps(a.v, b.v)}; }
+SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm256_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) {
   return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(test.v, _mm256_setzero_ps(), _CMP_EQ_OQ))};
@@ -175,11 +179,15 @@ SOFTLANE_INLINE F64 operator-(F64 a, F64 b) { return {_mm256_sub_pd(a.v, b.v)}; 
 SOFTLANE_INLINE F64 operator*(F64 a, F64 b) { return {_mm256_mul_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm256_fmadd_pd(a.v, b.v, c.v)}; }
 SOFTLANE_INLINE F64 operator/(F64 a, F64 b) { return {_mm256_div_pd(a.v, b.v)}; }
+SOFTLANE_INLINE F64 mulAdd(F64 a, F64 b, F64 c) { return fma(a, b, c); }
+SOFTLANE_INLINE F64 subtractLn2(F64 z, F64 k, F64 hi, F64 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {_mm256_max_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm256_min_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 round(F64 a) {
   return {_mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
 }
+SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm256_or_pd(a.v, b.v)}; }
+SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm256_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
   return {_mm256_blendv_pd(b.v, a.v, _mm256_cmp_pd(test.v, _mm256_setzero_pd(), _CMP_EQ_OQ))};
 }

@@ -65,9 +65,13 @@ SOFTLANE_INLINE F32 operator-(F32 a, F32 b) { return {_mm512_sub_ps(a.v, b.v)}; 
 SOFTLANE_INLINE F32 operator*(F32 a, F32 b) { return {_mm512_mul_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 fma(F32 a, F32 b, F32 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
 SOFTLANE_INLINE F32 operator/(F32 a, F32 b) { return {_mm512_div_ps(a.v, b.v)}; }
+SOFTLANE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return fma(a, b, c); }
+SOFTLANE_INLINE F32 subtractLn2(F32 z, F32 k, F32 hi, F32 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 round(F32 a) { return {_mm512_roundscale_ps(a.v, 0x08)}; }
+SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm512_or_ps(a.v, b.v)}; }
+SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm512_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) {
   return {_mm512_mask_mov_ps(b.v, _mm512_cmp_ps_mask(test.v, _mm512_setzero_ps(), _CMP_EQ_OQ), a.v)};
@@ -161,9 +165,13 @@ SOFTLANE_INLINE F64 operator-(F64 a, F64 b) { return {_mm512_sub_pd(a.v, b.v)}; 
 SOFTLANE_INLINE F64 operator*(F64 a, F64 b) { return {_mm512_mul_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 fma(F64 a, F64 b, F64 c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 SOFTLANE_INLINE F64 operator/(F64 a, F64 b) { return {_mm512_div_pd(a.v, b.v)}; }
+SOFTLANE_INLINE F64 mulAdd(F64 a, F64 b, F64 c) { return fma(a, b, c); }
+SOFTLANE_INLINE F64 subtractLn2(F64 z, F64 k, F64 hi, F64 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {_mm512_roundscale_pd(a.v, 0x08)}; }
+SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm512_or_pd(a.v, b.v)}; }
+SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm512_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
   return {_mm512_mask_mov_pd(b.v, _mm512_cmp_pd_mask(test.v, _mm512_setzero_pd(), _CMP_EQ_OQ), a.v)};
 }

@@ -73,9 +73,13 @@ SOFTLANE_INLINE F32 operator*(F32 a, F32 b) { return {a.v * b.v}; }
 /// The product of two float32 is exact in float64; the sum is rounded to 53 and then to 24 bits. No libm call, no FMA.
 SOFTLANE_INLINE F32 fma(F32 a, F32 b, F32 c) { return {float(double(a.v) * b.v + c.v)}; }
 SOFTLANE_INLINE F32 operator/(F32 a, F32 b) { return {a.v / b.v}; }
+SOFTLANE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return {a.v * b.v + c.v}; }
+SOFTLANE_INLINE F32 subtractLn2(F32 z, F32 k, F32, F32) { return {float(z.v - k.v * 0x1.62e42fefa39efp-1)}; }
 SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {a.v < b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F32 round(F32 a) { return {(a.v + 0x1.8p23f) - 0x1.8p23f}; }
+SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {bitCast<float>(bitCast<uint32_t>(a.v) | bitCast<uint32_t>(b.v))}; }
+SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {bitCast<float>(bitCast<uint32_t>(a.v) & bitCast<uint32_t>(b.v))}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) { return {test.v == 0 ? a.v : b.v}; }
 SOFTLANE_INLINE F32 scalePow2(F32 m, F32 k) {
@@ -121,12 +125,16 @@ struct F64 {
 SOFTLANE_INLINE F64 operator+(F64 a, F64 b) { return {a.v + b.v}; }
 SOFTLANE_INLINE F64 operator-(F64 a, F64 b) { return {a.v - b.v}; }
 SOFTLANE_INLINE F64 operator*(F64 a, F64 b) { return {a.v * b.v}; }
-/// Correctly rounded, by libm where the CPU has no FMA: slow there, but the error bounds need it.
+/// Correctly rounded, by libm: slow where the CPU has no FMA, so only for what needs the exact remainder of a product.
 SOFTLANE_INLINE F64 fma(F64 a, F64 b, F64 c) { return {::fma(a.v, b.v, c.v)}; }
 SOFTLANE_INLINE F64 operator/(F64 a, F64 b) { return {a.v / b.v}; }
+SOFTLANE_INLINE F64 mulAdd(F64 a, F64 b, F64 c) { return {a.v * b.v + c.v}; }
+SOFTLANE_INLINE F64 subtractLn2(F64 z, F64 k, F64 hi, F64 lo) { return {(z.v + k.v * hi.v) + k.v * lo.v}; }
 SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {a.v > b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {a.v < b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {(a.v + 0x1.8p52) - 0x1.8p52}; }
+SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {bitCast<double>(bitCast<uint64_t>(a.v) | bitCast<uint64_t>(b.v))}; }
+SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {bitCast<double>(bitCast<uint64_t>(a.v) & bitCast<uint64_t>(b.v))}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) { return {test.v == 0 ? a.v : b.v}; }
 SOFTLANE_INLINE F64 scalePow2(F64 m, F64 k) {
   double d = k.v > -1023 ? k.v : -1023;
