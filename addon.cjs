@@ -1,6 +1,6 @@
 'use strict';
 // Loads the native addon: a prebuilt binary from prebuilds/, or the one in build/. Shared by the ESM and CommonJS builds
-// (`#addon` in package.json), so that a process has one. A failed load says what was looked for and what to do.
+// (each has a bridge of this name in its folder), so that a process has one. A failed load says what was looked for and what to do.
 //
 // A function, not a module that throws: a CommonJS module that throws while it is imported from ESM makes Node raise a
 // second, unhandled rejection beside that of `import()`.

@@ -1,7 +1,7 @@
 /**
  * The border to the native addon: one declaration gives a function its blocking and its promise form.
  */
-import loadAddon from '#addon';
+import loadAddon from '../addon.cjs';
 import { typeError } from './check.js';
 
 /** What an operation of the addon looks like from here. */

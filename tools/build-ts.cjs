@@ -1,5 +1,5 @@
-// Compiles lib/ and benchmarks/ twice, into dist/esm and dist/cjs. Each is a package scope of its own (its `type`), so
-// each gets a one-line bridge to addon.cjs: an `imports` target cannot leave its scope.
+// Compiles lib/ and benchmarks/ twice, into dist/esm and dist/cjs, each a package scope of its own `type`. Each gets a
+// one-line bridge to addon.cjs where its modules look for it, so that both load the same file.
 const { execFileSync } = require('node:child_process');
 const { chmodSync, mkdirSync, rmSync, writeFileSync } = require('node:fs');
 const { join } = require('node:path');
@@ -10,7 +10,7 @@ for (const [format, type] of [['esm', 'module'], ['cjs', 'commonjs']]) {
   const folder = join(root, 'dist', format);
   if (process.argv.includes('--clean')) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type, imports: { '#addon': './addon.cjs' } }, null, 2)}\n`);
+  writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type }, null, 2)}\n`);
   writeFileSync(join(folder, 'addon.cjs'), "module.exports = require('../../addon.cjs');\n");
   execFileSync(process.execPath, [tsc, '-p', join(root, `tsconfig.${format}.json`)], { stdio: 'inherit' });
 }

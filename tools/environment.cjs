@@ -1,7 +1,7 @@
 'use strict';
 // What the build tools share. Node built-ins only: a fresh clone has no node_modules yet.
 const { execFileSync } = require('node:child_process');
-const { existsSync, readdirSync, statSync } = require('node:fs');
+const { existsSync, readFileSync, readdirSync, statSync } = require('node:fs');
 const { availableParallelism } = require('node:os');
 const { delimiter, dirname, join } = require('node:path');
 
@@ -27,11 +27,11 @@ function run(program, args, options = {}) {
   execFileSync(program, args, { cwd: root, stdio: 'inherit', env: environment(), ...options });
 }
 
-/** The file of a development tool, through its package.json: `tool('jest')`, `tool('typescript', 'tsc')`. */
+/** The script of a development tool, through its package.json: `tool('jest')`, `tool('typescript', 'tsc')`. */
 function tool(name, command = name) {
-  const manifest = require.resolve(`${name}/package.json`, { paths: [root] });
-  const { bin } = require(manifest);
-  return join(dirname(manifest), typeof bin === 'string' ? bin : bin[command]);
+  const folder = join(root, 'node_modules', name);
+  const { bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  return join(folder, typeof bin === 'string' ? bin : bin[command]);
 }
 
 /** The script of npm: the one that runs us, else the one beside node or on PATH. */
