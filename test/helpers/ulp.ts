@@ -4,9 +4,20 @@ export function ulpOfFloat32(value: number): number {
   return 2 ** (Math.max(exponent, -126) - 23);
 }
 
-/** How far a float32 result is from a float64 expectation, in spacings of float32 at the expectation. */
-export function ulpError(actual: number, expected: number): number {
-  return Math.abs(actual - expected) / ulpOfFloat32(expected);
+/**
+ * A gauge of how far a float32 result is from a positive float64 expectation, in spacings of float32 at the
+ * expectation. It remembers the last spacing, which neighbouring expectations share.
+ */
+export function ulpGauge(): (actual: number, expected: number) => number {
+  let [low, high, spacing] = [0, 0, NaN];
+  return (actual, expected) => {
+    if (!(expected >= low && expected < high)) {
+      low = 2 ** Math.floor(Math.log2(expected));
+      high = 2 * low;
+      spacing = ulpOfFloat32(expected);
+    }
+    return Math.abs(actual - expected) / spacing;
+  };
 }
 
 /** Steps between two 16-bit patterns of one format along the number line; -0 and +0 are the same place. */

@@ -61,8 +61,8 @@ onEveryIsa(() => {
     const d = normalRow(rows, 1, rows);
     for (const temperature of [1, 0.4]) {
       const options = { rows, temperature };
-      const p = softmax(x, options) as Float32Array;
-      const logp = logSoftmax(x, options) as Float32Array;
+      const p = softmax(x, options);
+      const logp = logSoftmax(x, options);
       const [xs, ps, logps, upstreams] = [x, p, logp, upstream].map((m) => reference.rowsOf(m, rows, cols));
       const each = (f: (r: number) => Float64Array): Float64Array => reference.joined(xs.map((_, r) => f(r)));
 
@@ -88,7 +88,7 @@ onEveryIsa(() => {
         const x = normalRow64(cols, 1, cols);
         const w = normalRow64(cols, 1, cols + 50);
 
-        const p = softmax(x, options) as Float64Array;
+        const p = softmax(x, options);
         const dSoftmax = softmaxBackward(p, w, options);
         expectClose(
           dSoftmax,
@@ -97,7 +97,7 @@ onEveryIsa(() => {
           'softmax',
         );
 
-        const logp = logSoftmax(x, options) as Float64Array;
+        const logp = logSoftmax(x, options);
         const dLog = logSoftmaxBackward(logp, w, options);
         expectClose(
           dLog,
@@ -129,7 +129,7 @@ onEveryIsa(() => {
 
   it('a constant upstream gradient gives none', () => {
     for (const cols of [1, 16, 100, 5000]) {
-      const p = softmax(normalRow(cols, 3, cols)) as Float32Array;
+      const p = softmax(normalRow(cols, 3, cols));
       for (const constant of [1, -3, 100]) {
         const dx = softmaxBackward(p, new Float32Array(cols).fill(constant));
         expectClose(dx, new Float64Array(cols), () => 1e-6 * Math.abs(constant), `${constant}`);
@@ -141,7 +141,7 @@ onEveryIsa(() => {
     const x = Float32Array.of(1, -Infinity, 2, -Infinity, -Infinity, -Infinity);
     const options = { rows: 2 };
     const upstream = Float32Array.of(1, 2, 3, 4, 5, 6);
-    const dx = softmaxBackward(softmax(x, options) as Float32Array, upstream, options);
+    const dx = softmaxBackward(softmax(x, options), upstream, options);
     expect([1, 3, 4, 5].filter((i) => dx[i] !== 0)).toEqual([]);
     const dLse = logSumExpBackward(x, Float64Array.of(1, 1), options);
     expect([1, 3, 4, 5].filter((i) => dLse[i] !== 0)).toEqual([]);
@@ -156,7 +156,7 @@ onEveryIsa(() => {
 
   it('takes strides, an output in place, and any number of threads', () => {
     const [rows, cols] = [37, 1009];
-    const p = softmax(normalRow(rows * cols, 3, 1), { rows }) as Float32Array;
+    const p = softmax(normalRow(rows * cols, 3, 1), { rows });
     const upstream = normalRow(rows * cols, 1, 2);
     const logp = p.map(Math.log);
     const d = normalRow(rows, 1, 3);

@@ -80,12 +80,34 @@ describe('rows of 16 Mi', () => {
     });
   });
 
+  // Equal terms are the hardest: every addition of a run rounds the same way.
   describe.each(CONSTANTS)('all equal to %p', (constant) => {
     beforeAll(() => x.fill(constant));
     onEveryIsa(() => {
       it.each(ALGORITHMS)('%s', (algorithm) => {
         checkSums(x, Math.fround(constant) + Math.log(LONG), algorithm);
       });
+    });
+  });
+
+  describe.each([
+    ['a maximum that none of the equal others is', 0.35],
+    ['a mask', -Infinity],
+    ['a value far below', -200],
+    ['a value far above those before it', 90],
+  ])('all equal to 0.3, and in every block %s', (_name, exception) => {
+    const STEP = 4096;
+    // Not at the head of its block, where it would be met first.
+    const share = 1 / STEP;
+    const expected =
+      Math.log(LONG) +
+      Math.log((1 - share) * Math.exp(Math.fround(0.3)) + share * Math.exp(Math.fround(exception)));
+    beforeAll(() => {
+      x.fill(0.3);
+      for (let i = 3000; i < LONG; i += STEP) x[i] = exception;
+    });
+    onEveryIsa(() => {
+      it.each(ALGORITHMS)('%s', (algorithm) => checkSums(x, expected, algorithm));
     });
   });
 });

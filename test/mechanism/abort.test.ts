@@ -84,7 +84,7 @@ describe('abort', () => {
   });
 
   it('stops long before the work would have ended', async () => {
-    // Twenty calls queue up; what is not begun must not be done.
+    // Some of these wait in the queue of the pool; what is not begun must not be done.
     const controller = new AbortController();
     const outputs = Array.from({ length: 3 }, () => new Float32Array(LENGTH).fill(POISON));
     const ends = outputs.map((output) => {
@@ -132,9 +132,7 @@ describe('abort', () => {
 
   it('works with a timeout as the signal', async () => {
     const end = await ending(softmaxAsync(x, { out, signal: AbortSignal.timeout(1) }));
-    expect(end.rejected ? end.reason : new DOMException('', 'TimeoutError')).toMatchObject({
-      name: 'TimeoutError',
-    });
+    expect(end).toMatchObject({ rejected: true, reason: { name: 'TimeoutError' } });
   });
 
   it('leaves no listener on the signal, however the call ends', async () => {

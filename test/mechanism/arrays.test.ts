@@ -7,6 +7,18 @@ import { normalRow, POISON } from '../helpers/rows.js';
 const outOfRange = expect.objectContaining({ name: 'RangeError', code: 'ERR_OUT_OF_RANGE' }) as Error;
 const wrongType = expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }) as Error;
 
+/** The result of a call that may be refused, and then with the error of a wrong length. */
+function resultOrRefusal(call: () => ArrayLike<number>): number[] | 'refused' {
+  let result: ArrayLike<number>;
+  try {
+    result = call();
+  } catch (error) {
+    expect(error).toEqual(outOfRange);
+    return 'refused';
+  }
+  return Array.from(result);
+}
+
 describe('detached arrays', () => {
   it('are refused, also where an empty array would be taken', async () => {
     const gone = detach(new Float32Array(8));
@@ -81,14 +93,7 @@ describe('shared memory', () => {
       o: { maxByteLength: number },
     ) => SharedArrayBuffer;
     const x = new Float32Array(new Growable(64, { maxByteLength: 128 }));
-    let result: ArrayLike<number> | Error;
-    try {
-      result = softmax(x);
-    } catch (error) {
-      result = error as Error;
-    }
-    if (result instanceof Error) expect(result).toEqual(outOfRange);
-    else expect(Array.from(result)).toEqual(Array(16).fill(1 / 16));
+    expect(['refused', Array(16).fill(1 / 16)]).toContainEqual(resultOrRefusal(() => softmax(x)));
   });
 });
 
@@ -145,14 +150,7 @@ describe('views', () => {
   it('getters that lie about an array do not mislead the native part', () => {
     const x = new Float32Array(4);
     Object.defineProperty(x, 'length', { value: 1_000_000 });
-    let result: ArrayLike<number> | Error;
-    try {
-      result = softmax(x);
-    } catch (error) {
-      result = error as Error;
-    }
-    if (result instanceof Error) expect(result).toEqual(outOfRange);
-    else expect(Array.from(result)).toEqual(Array(4).fill(0.25));
+    expect(['refused', Array(4).fill(0.25)]).toContainEqual(resultOrRefusal(() => softmax(x)));
   });
 });
 

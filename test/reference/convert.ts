@@ -19,14 +19,20 @@ export const FORMATS = {
 /** Name of a 16-bit format. */
 export type HalfName = keyof typeof FORMATS;
 
+// One word seen as a number and as its bits.
+const word = new Float32Array(1);
+const wordBits = new Uint32Array(word.buffer);
+
 /** The value whose IEEE binary32 pattern is `bits`. */
 export function floatOfBits(bits: number): number {
-  return new Float32Array(Uint32Array.of(bits).buffer)[0];
+  wordBits[0] = bits;
+  return word[0];
 }
 
 /** The IEEE binary32 pattern of a float32 value. */
 export function bitsOfFloat(value: number): number {
-  return new Uint32Array(Float32Array.of(value).buffer)[0];
+  word[0] = value;
+  return wordBits[0];
 }
 
 /** The float32 pattern `bits` rounded once to the 16-bit format; a NaN keeps its sign and becomes quiet. */
@@ -64,10 +70,12 @@ export function widenBits(bits: number, format: Format): number {
 
 /** Float32 values rounded to a 16-bit format. */
 export function narrow(values: ArrayLike<number>, name: HalfName): Uint16Array {
-  return Uint16Array.from(values, (value) => narrowBits(bitsOfFloat(value), FORMATS[name]));
+  const format = FORMATS[name];
+  return new Uint16Array(values.length).map((_, i) => narrowBits(bitsOfFloat(values[i]), format));
 }
 
 /** 16-bit patterns as numbers. */
 export function widen(bits: ArrayLike<number>, name: HalfName): Float64Array {
-  return Float64Array.from(bits, (pattern) => widenBits(pattern, FORMATS[name]));
+  const format = FORMATS[name];
+  return new Float64Array(bits.length).map((_, i) => widenBits(bits[i], format));
 }
