@@ -25,7 +25,8 @@ module.exports = function loadAddon() {
 function explained(cause) {
   const { platform, arch, versions } = process;
   let libc = '';
-  if (platform === 'linux') libc = process.report.getReport().header.glibcVersionRuntime ? ' with glibc' : ' with musl';
+  if (platform === 'linux')
+    libc = process.report.getReport().header.glibcVersionRuntime ? ' with glibc' : ' with musl';
   const error = new Error(
     `softlane could not load its native addon for ${platform}-${arch}${libc}, Node.js ${versions.node}.\n` +
       `Looked for prebuilds/${platform}-${arch}/*.node and build/Release/softlane.node in ${__dirname}.\n` +

@@ -20,3 +20,5 @@ export type { Explanation, SoftmaxCase } from './explain.js';
 export { tune } from './tuning.js';
 export type { Calibration, TuneOptions } from './tuning.js';
 export { Philox } from './random.js';
+export { verify } from './verify.js';
+export type { Fingerprint, VerifyOptions } from './verify.js';

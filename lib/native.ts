@@ -53,8 +53,10 @@ export function blocking<R>(prepared: Prepared<R>): R {
  */
 export async function promised<R>(prepared: Prepared<R>, options: AsyncOptions = {}): Promise<R> {
   const { signal, onProgress } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw typeError('signal', 'an AbortSignal', signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw typeError('onProgress', 'a function', onProgress);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw typeError('signal', 'an AbortSignal', signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw typeError('onProgress', 'a function', onProgress);
   signal?.throwIfAborted();
 
   // One word that the native loops read between blocks.

@@ -94,7 +94,13 @@ export interface TuneOptions {
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
 
 /** Median time of two passes over that of the blocked form, their timings interleaved. */
-function ratioAt(length: number, dtype: Dtype, x: ReturnType<typeof allocate>, y: typeof x, samples: number): number {
+function ratioAt(
+  length: number,
+  dtype: Dtype,
+  x: ReturnType<typeof allocate>,
+  y: typeof x,
+  samples: number,
+): number {
   const rounds = Math.max(1, Math.floor(2 ** 18 / length));
   const times: Record<'two-pass' | 'blocked', number[]> = { 'two-pass': [], blocked: [] };
   const options = { out: y.subarray(0, length), dtype: x instanceof Uint16Array ? dtype : undefined };
@@ -138,7 +144,10 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
         let previous = 0;
         for (const length of lengths) {
           options.signal?.throwIfAborted();
-          options.onProgress?.(done++ / (isas.length * dtypes.length * lengths.length), `${isa} ${dtype} ${length}`);
+          options.onProgress?.(
+            done++ / (isas.length * dtypes.length * lengths.length),
+            `${isa} ${dtype} ${length}`,
+          );
           await new Promise(setImmediate);
           native('setIsa')(isa);
           const ratio = ratioAt(length, dtype, x, y, samples);

@@ -6,7 +6,10 @@ const { join } = require('node:path');
 
 const root = join(__dirname, '..');
 const tsc = require.resolve('typescript/bin/tsc');
-for (const [format, type] of [['esm', 'module'], ['cjs', 'commonjs']]) {
+for (const [format, type] of [
+  ['esm', 'module'],
+  ['cjs', 'commonjs'],
+]) {
   const folder = join(root, 'dist', format);
   if (process.argv.includes('--clean')) rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });

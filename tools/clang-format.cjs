@@ -8,6 +8,9 @@ const format = [tool('clang-format'), '--style=file'];
 if (process.argv.includes('--fix')) {
   execFileSync(process.execPath, [...format, '-i', ...files], { cwd: root, stdio: 'inherit' });
 } else {
-  const result = spawnSync(process.execPath, [...format, '--dry-run', '--Werror', ...files], { cwd: root, stdio: 'inherit' });
+  const result = spawnSync(process.execPath, [...format, '--dry-run', '--Werror', ...files], {
+    cwd: root,
+    stdio: 'inherit',
+  });
   process.exitCode = result.status === 0 ? 0 : 1;
 }

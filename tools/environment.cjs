@@ -70,7 +70,9 @@ function newest(files) {
 
 /** When the oldest of the files was changed, in ms; 0 where one is missing. */
 function oldest(files) {
-  return Math.min(...files.map((file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0)));
+  return Math.min(
+    ...files.map((file) => (existsSync(join(root, file)) ? statSync(join(root, file)).mtimeMs : 0)),
+  );
 }
 
 /** Whether the file is part of what the addon and the native tests are compiled from. */

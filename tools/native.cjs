@@ -6,7 +6,8 @@ const { join } = require('node:path');
 const [, , what, name] = process.argv;
 const root = join(__dirname, '..');
 if (what === 'sources') {
-  for (const file of readdirSync(join(root, name)).sort()) if (file.endsWith('.cc')) console.log(`${name}/${file}`);
+  for (const file of readdirSync(join(root, name)).sort())
+    if (file.endsWith('.cc')) console.log(`${name}/${file}`);
 } else if (what === 'flags') {
   console.log(require('../native/isa.json')[name].join('\n'));
 } else if (what === 'has') {

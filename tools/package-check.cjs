@@ -8,7 +8,17 @@ const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const { tmpdir } = require('node:os');
 const { dirname, join } = require('node:path');
-const { environment, filesUnder, isNativeSource, nativeSources, newest, npmScript, root, run, tool } = require('./environment.cjs');
+const {
+  environment,
+  filesUnder,
+  isNativeSource,
+  nativeSources,
+  newest,
+  npmScript,
+  root,
+  run,
+  tool,
+} = require('./environment.cjs');
 
 const MOST_BYTES = 10e6;
 const work = fs.mkdtempSync(join(tmpdir(), 'softlane-package-'));
@@ -16,7 +26,9 @@ const step = (text) => console.log(`package-check: ${text}`);
 
 /** An environment with node alone on PATH, no npm settings of the caller and an empty npm cache. */
 function bareEnvironment(path) {
-  const kept = Object.entries(process.env).filter(([name]) => !/^(npm_|SOFTLANE_|ONNX|INIT_CWD|NODE_OPTIONS)/i.test(name));
+  const kept = Object.entries(process.env).filter(
+    ([name]) => !/^(npm_|SOFTLANE_|ONNX|INIT_CWD|NODE_OPTIONS)/i.test(name),
+  );
   return {
     ...Object.fromEntries(kept),
     PATH: path,
@@ -39,7 +51,9 @@ function pack(folder) {
 }
 
 function prebuilt() {
-  const addons = filesUnder([`prebuilds/${process.platform}-${process.arch}`], (name) => name.endsWith('.node'));
+  const addons = filesUnder([`prebuilds/${process.platform}-${process.arch}`], (name) =>
+    name.endsWith('.node'),
+  );
   if (addons.length === 0 || newest(addons) < newest(filesUnder(nativeSources, isNativeSource))) {
     step('compiling the prebuilt binary');
     run(process.execPath, ['tools/prebuild.cjs']);
@@ -53,13 +67,25 @@ function prebuilt() {
 
 function checkContents({ files, unpackedSize, size }) {
   const paths = files.map(({ path }) => path);
-  const foreign = paths.filter((path) => /^(test|examples|node_modules|build|tools\/(?!native\.cjs))|\.(tgz|o)$/.test(path));
+  const foreign = paths.filter((path) =>
+    /^(test|examples|node_modules|build|tools\/(?!native\.cjs))|\.(tgz|o)$/.test(path),
+  );
   if (foreign.length) throw new Error(`the package must not hold ${foreign.join(', ')}`);
-  for (const wanted of ['README.md', 'LICENSE', 'CHANGELOG.md', 'binding.gyp', 'native/isa.json', 'addon.d.cts']) {
+  for (const wanted of [
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'binding.gyp',
+    'native/isa.json',
+    'addon.d.cts',
+  ]) {
     if (!paths.includes(wanted)) throw new Error(`the package lacks ${wanted}`);
   }
-  if (!paths.some((path) => path.startsWith('prebuilds/'))) throw new Error('the package lacks its prebuilt binary');
-  step(`${paths.length} files, ${(unpackedSize / 1e6).toFixed(2)} MB unpacked, ${(size / 1e6).toFixed(2)} MB packed`);
+  if (!paths.some((path) => path.startsWith('prebuilds/')))
+    throw new Error('the package lacks its prebuilt binary');
+  step(
+    `${paths.length} files, ${(unpackedSize / 1e6).toFixed(2)} MB unpacked, ${(size / 1e6).toFixed(2)} MB packed`,
+  );
   if (unpackedSize >= MOST_BYTES) throw new Error(`the unpacked size must be under ${MOST_BYTES / 1e6} MB`);
 }
 
@@ -71,7 +97,8 @@ function packDependencies() {
     if (!folder || tarballs[name]) return; // an optional dependency may be missing
     tarballs[name] = join(work, pack(folder).filename);
     const manifest = JSON.parse(fs.readFileSync(join(folder, 'package.json'), 'utf8'));
-    for (const each of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })) visit(each, folder);
+    for (const each of Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }))
+      visit(each, folder);
   };
   const manifest = JSON.parse(fs.readFileSync(join(root, 'package.json'), 'utf8'));
   for (const name of Object.keys(manifest.dependencies)) visit(name, root);
@@ -89,7 +116,9 @@ function* ancestors(folder) {
 function install(name, tarball, dependencies, env) {
   const folder = join(work, name);
   fs.mkdirSync(folder);
-  const overrides = Object.fromEntries(Object.entries(dependencies).map(([each, file]) => [each, `file:${file}`]));
+  const overrides = Object.fromEntries(
+    Object.entries(dependencies).map(([each, file]) => [each, `file:${file}`]),
+  );
   const manifest = { name, private: true, dependencies: { softlane: `file:${tarball}` }, overrides };
   fs.writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
   const flags = ['--offline', '--no-audit', '--no-fund', '--omit=peer', '--foreground-scripts'];
@@ -110,7 +139,8 @@ const USE = `
 /** Uses an installed package by import, by require and from the command line. */
 function use(folder, env) {
   const node = (args) => capture(process.execPath, args, { cwd: folder, env });
-  const npx = (...args) => node([join(dirname(npmScript()), 'npx-cli.js'), '--no-install', '--offline', ...args]);
+  const npx = (...args) =>
+    node([join(dirname(npmScript()), 'npx-cli.js'), '--no-install', '--offline', ...args]);
   const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; const form = 'import';${USE} await later;`;
   const required = `const softlane = require('softlane'); const io = require('softlane/io'); const form = 'require';${USE}`;
   step(node(['--input-type=module', '-e', imported]).trim());
@@ -131,7 +161,8 @@ function use(folder, env) {
     }
     console.log(rows + ' rows of ' + cols + ' sum to 1');`;
   step(node(['--input-type=module', '-e', sums]).trim());
-  if (!/softmax/.test(npx('softlane', 'bench'))) throw new Error('softlane bench does not list its questions');
+  if (!/softmax/.test(npx('softlane', 'bench')))
+    throw new Error('softlane bench does not list its questions');
 }
 
 function main() {
@@ -149,7 +180,8 @@ function main() {
   const bare = bareEnvironment(bin);
   step('installing where PATH holds node alone');
   const folder = install('prebuilt', tarball, dependencies, bare);
-  if (fs.existsSync(join(folder, 'node_modules/softlane/build'))) throw new Error('the installation compiled something');
+  if (fs.existsSync(join(folder, 'node_modules/softlane/build')))
+    throw new Error('the installation compiled something');
   use(folder, bare);
 
   if (process.argv.includes('--from-source')) {
@@ -163,7 +195,8 @@ function main() {
     const env = { ...bareEnvironment(process.env.PATH), JOBS };
     if (npm_config_nodedir) env.npm_config_nodedir = npm_config_nodedir;
     const compiled = install('compiled', bySource, dependencies, env);
-    if (!fs.existsSync(join(compiled, 'node_modules/softlane/build/Release/softlane.node'))) throw new Error('nothing was compiled');
+    if (!fs.existsSync(join(compiled, 'node_modules/softlane/build/Release/softlane.node')))
+      throw new Error('nothing was compiled');
     use(compiled, env);
   }
   step('all is well');

@@ -9,14 +9,19 @@ const platform = `${process.platform}-${process.arch}`;
 const folder = join(root, 'prebuilds', platform);
 mkdirSync(folder, { recursive: true });
 const libc =
-  process.platform !== 'linux' ? '' : process.report.getReport().header.glibcVersionRuntime ? '.glibc' : '.musl';
+  process.platform !== 'linux'
+    ? ''
+    : process.report.getReport().header.glibcVersionRuntime
+      ? '.glibc'
+      : '.musl';
 const wanted = `softlane${libc}.node`;
 rmSync(join(folder, wanted), { force: true });
 
 const target = `--target=${process.versions.node}`;
 run(process.execPath, [tool('prebuildify'), '--napi', '--strip', '--tag-libc', target]);
 for (const file of readdirSync(folder)) {
-  if (!/^softlane(\.(glibc|musl))?\.node$/.test(file)) throw new Error(`prebuilds/${platform} holds ${file} besides the addon`);
+  if (!/^softlane(\.(glibc|musl))?\.node$/.test(file))
+    throw new Error(`prebuilds/${platform} holds ${file} besides the addon`);
 }
 const kib = Math.round(statSync(join(folder, wanted)).size / 1024);
 console.log(`prebuilds/${platform}/${wanted}: ${kib} KiB`);

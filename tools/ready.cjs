@@ -5,7 +5,17 @@
 //   node tools/ready.cjs [--rebuild]     --rebuild compiles even what is fresh
 const { existsSync, readFileSync, utimesSync } = require('node:fs');
 const { join } = require('node:path');
-const { filesUnder, isNativeSource, nativeSources, newest, npm, oldest, root, run, tool } = require('./environment.cjs');
+const {
+  filesUnder,
+  isNativeSource,
+  nativeSources,
+  newest,
+  npm,
+  oldest,
+  root,
+  run,
+  tool,
+} = require('./environment.cjs');
 
 const rebuild = process.argv.includes('--rebuild');
 
@@ -46,7 +56,9 @@ if (rebuild || newest(filesUnder(nativeSources, isNativeSource)) > oldest(native
   console.log('softlane: compiling the addon and the native tests (one to two minutes the first time)');
   buildNative();
 }
-const scripts = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs', 'tsconfig.json'], (name) => /\.(ts|json|cjs)$/.test(name));
+const scripts = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs', 'tsconfig.json'], (name) =>
+  /\.(ts|json|cjs)$/.test(name),
+);
 if (rebuild || newest([...scripts, 'tsconfig.esm.json', 'tsconfig.cjs.json']) > oldest(['dist/.built'])) {
   console.log('softlane: compiling TypeScript');
   run(process.execPath, ['tools/build-ts.cjs']);

@@ -4,6 +4,8 @@ import { Command, CommanderError } from 'commander';
 import { register as registerBench } from './commands/bench.js';
 import { register as registerInfo } from './commands/info.js';
 import { register as registerSoftmax } from './commands/softmax.js';
+import { register as registerTune } from './commands/tune.js';
+import { register as registerVerify } from './commands/verify.js';
 import { report } from './errors.js';
 import { packageVersion } from './version.js';
 
@@ -18,6 +20,8 @@ function createProgram(): Command {
   registerInfo(program);
   registerSoftmax(program);
   registerBench(program);
+  registerTune(program);
+  registerVerify(program);
   return program;
 }
 

@@ -34,18 +34,24 @@ export interface Matrix {
 export function dtypeOf(name: string, x: unknown, dtype: unknown, optionName = 'dtype'): Dtype {
   if (dtype !== undefined) check.oneOf(optionName, dtype, DTYPES);
   if (x instanceof Float32Array) {
-    if (dtype !== undefined && dtype !== 'f32') throw check.rangeError(optionName, "'f32' for a Float32Array", dtype);
+    if (dtype !== undefined && dtype !== 'f32')
+      throw check.rangeError(optionName, "'f32' for a Float32Array", dtype);
     check.attached(name, x);
     return 'f32';
   }
   if (x instanceof Float64Array) {
-    if (dtype !== undefined && dtype !== 'f64') throw check.rangeError(optionName, "'f64' for a Float64Array", dtype);
+    if (dtype !== undefined && dtype !== 'f64')
+      throw check.rangeError(optionName, "'f64' for a Float64Array", dtype);
     check.attached(name, x);
     return 'f64';
   }
   if (x instanceof Uint16Array) {
     if (dtype !== 'bf16' && dtype !== 'f16') {
-      throw check.typeError(name, `a Float32Array or Float64Array, or a Uint16Array with ${optionName} 'bf16' or 'f16'`, x);
+      throw check.typeError(
+        name,
+        `a Float32Array or Float64Array, or a Uint16Array with ${optionName} 'bf16' or 'f16'`,
+        x,
+      );
     }
     check.attached(name, x);
     return dtype;
@@ -61,8 +67,10 @@ export function matrixOf(name: string, x: unknown, o: MatrixOptions): Matrix {
   if (o.cols !== undefined && o.cols !== 0) check.positiveInteger('cols', o.cols);
   let { cols } = o;
   if (cols === undefined) {
-    if (o.rowStride !== undefined && rows > 1) throw check.typeError('cols', 'given when rowStride is', undefined);
-    if (length % rows !== 0) throw check.rangeError('rows', `a divisor of the ${length} elements of "${name}"`, rows);
+    if (o.rowStride !== undefined && rows > 1)
+      throw check.typeError('cols', 'given when rowStride is', undefined);
+    if (length % rows !== 0)
+      throw check.rangeError('rows', `a divisor of the ${length} elements of "${name}"`, rows);
     cols = length / rows;
   }
   let stride = cols;
@@ -71,7 +79,11 @@ export function matrixOf(name: string, x: unknown, o: MatrixOptions): Matrix {
     if (stride < cols) throw check.rangeError('rowStride', `at least the ${cols} columns`, stride);
   }
   if (cols > 0 && (rows - 1) * stride + cols > length) {
-    throw check.rangeError(name, `at least ${(rows - 1) * stride + cols} elements for ${rows} rows of ${cols}`, length);
+    throw check.rangeError(
+      name,
+      `at least ${(rows - 1) * stride + cols} elements for ${rows} rows of ${cols}`,
+      length,
+    );
   }
   return { rows, cols, stride, dtype };
 }
@@ -96,7 +108,11 @@ export function temperatureOf(temperature: unknown): number {
 }
 
 /** Checks that an array is one of the class. */
-export function arrayOf<T extends ArrayBufferView>(name: string, value: unknown, kind: new (n: number) => T): T {
+export function arrayOf<T extends ArrayBufferView>(
+  name: string,
+  value: unknown,
+  kind: new (n: number) => T,
+): T {
   if (!(value instanceof kind)) throw check.typeError(name, `a ${kind.name}`, value);
   return check.attached(name, value);
 }

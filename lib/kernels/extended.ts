@@ -32,8 +32,12 @@ export const extendedExpAsync = async (x: Float32Array, options?: AsyncOptions):
 
 function prepareAddExtended(a: Extended, b: Extended): Prepared<Extended> {
   const parts: Float32Array[] = [];
-  for (const [name, pair] of [['a', a], ['b', b]] as const) {
-    if (typeof pair !== 'object' || pair === null) throw check.typeError(name, 'an object {mantissa, exponent}', pair);
+  for (const [name, pair] of [
+    ['a', a],
+    ['b', b],
+  ] as const) {
+    if (typeof pair !== 'object' || pair === null)
+      throw check.typeError(name, 'an object {mantissa, exponent}', pair);
     parts.push(arrayOf(`${name}.mantissa`, pair.mantissa, Float32Array));
     parts.push(arrayOf(`${name}.exponent`, pair.exponent, Float32Array));
   }
@@ -65,7 +69,8 @@ function prepareMerge(a: Float64Array, b: Float64Array): Prepared<Float64Array> 
  * log(exp(a_i) + exp(b_i)) in float64: merges log-sum-exps of the parts of a row. -Infinity is the identity.
  * @throws TypeError or RangeError unless both are Float64Arrays of one length
  */
-export const mergeLogSumExp = (a: Float64Array, b: Float64Array): Float64Array => blocking(prepareMerge(a, b));
+export const mergeLogSumExp = (a: Float64Array, b: Float64Array): Float64Array =>
+  blocking(prepareMerge(a, b));
 
 /** Promise form of mergeLogSumExp. */
 export const mergeLogSumExpAsync = async (

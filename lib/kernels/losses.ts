@@ -29,7 +29,17 @@ function prepareLogSumExp(x: Floats, given?: ReduceOptions): Prepared<Float64Arr
   const o = check.options(given);
   const { rows, cols, stride, dtype } = matrixOf('x', x, o);
   const out = rowResults(o.out, rows);
-  const args = [x, out, rows, cols, stride, dtype, temperatureOf(o.temperature), o.algorithm ?? 'auto', threadsOf(o.threads)];
+  const args = [
+    x,
+    out,
+    rows,
+    cols,
+    stride,
+    dtype,
+    temperatureOf(o.temperature),
+    o.algorithm ?? 'auto',
+    threadsOf(o.threads),
+  ];
   return { operation: 'logSumExp', args, result: out };
 }
 
@@ -41,11 +51,14 @@ function prepareLogSumExp(x: Floats, given?: ReduceOptions): Prepared<Float64Arr
  * @throws as softmax
  * @see arXiv 2001.04438 (two-pass), arXiv 1805.02867 (online)
  */
-export const logSumExp = (x: Floats, options?: ReduceOptions): Float64Array => blocking(prepareLogSumExp(x, options));
+export const logSumExp = (x: Floats, options?: ReduceOptions): Float64Array =>
+  blocking(prepareLogSumExp(x, options));
 
 /** Promise form of logSumExp. */
-export const logSumExpAsync = async (x: Floats, options?: ReduceOptions & AsyncOptions): Promise<Float64Array> =>
-  promised(prepareLogSumExp(x, options), options);
+export const logSumExpAsync = async (
+  x: Floats,
+  options?: ReduceOptions & AsyncOptions,
+): Promise<Float64Array> => promised(prepareLogSumExp(x, options), options);
 
 /** Options of entropy. */
 export type EntropyOptions = Omit<ReduceOptions, 'algorithm'>;
@@ -65,11 +78,14 @@ function prepareEntropy(x: Floats, given?: EntropyOptions): Prepared<Float64Arra
  * @param x rows x cols logits, row-major
  * @throws as softmax
  */
-export const entropy = (x: Floats, options?: EntropyOptions): Float64Array => blocking(prepareEntropy(x, options));
+export const entropy = (x: Floats, options?: EntropyOptions): Float64Array =>
+  blocking(prepareEntropy(x, options));
 
 /** Promise form of entropy. */
-export const entropyAsync = async (x: Floats, options?: EntropyOptions & AsyncOptions): Promise<Float64Array> =>
-  promised(prepareEntropy(x, options), options);
+export const entropyAsync = async (
+  x: Floats,
+  options?: EntropyOptions & AsyncOptions,
+): Promise<Float64Array> => promised(prepareEntropy(x, options), options);
 
 /** Options of crossEntropy. */
 export interface CrossEntropyOptions extends RowOptions {
@@ -89,7 +105,11 @@ export interface CrossEntropyOptions extends RowOptions {
   out?: Float64Array;
 }
 
-function prepareCrossEntropy(x: Floats, targets: Int32Array, given?: CrossEntropyOptions): Prepared<Float64Array> {
+function prepareCrossEntropy(
+  x: Floats,
+  targets: Int32Array,
+  given?: CrossEntropyOptions,
+): Prepared<Float64Array> {
   const o = check.options(given);
   const { rows, cols, stride, dtype } = matrixOf('x', x, o);
   arrayOf('targets', targets, Int32Array);
@@ -107,7 +127,8 @@ function prepareCrossEntropy(x: Floats, targets: Int32Array, given?: CrossEntrop
   }
   if (o.rowScale !== undefined) {
     arrayOf('rowScale', o.rowScale, Float32Array);
-    if (o.rowScale.length < rows) throw check.rangeError('rowScale', `at least ${rows} elements long`, o.rowScale);
+    if (o.rowScale.length < rows)
+      throw check.rangeError('rowScale', `at least ${rows} elements long`, o.rowScale);
   }
   const out = rowResults(o.out, reduction === 'none' ? rows : 1);
   const args = [
@@ -188,7 +209,8 @@ function prepareBackward(
 ): Prepared<FloatArray> {
   const o = check.options(given);
   floats(names[0], y);
-  if (!(upstream instanceof y.constructor)) throw check.typeError(names[1], `a ${y.constructor.name}`, upstream);
+  if (!(upstream instanceof y.constructor))
+    throw check.typeError(names[1], `a ${y.constructor.name}`, upstream);
   check.attached(names[1], upstream);
   if (upstream.length !== y.length) throw check.rangeError(names[1], `${y.length} elements long`, upstream);
   const { rows, cols } = matrixOf(names[0], y, { rows: o.rows });
@@ -214,7 +236,8 @@ export const softmaxBackwardAsync = async <T extends FloatArray>(
   p: T,
   dp: T,
   options?: BackwardOptions & AsyncOptions,
-): Promise<T> => promised(prepareBackward('softmaxBackward', ['p', 'dp'], p, dp, options), options) as Promise<T>;
+): Promise<T> =>
+  promised(prepareBackward('softmaxBackward', ['p', 'dp'], p, dp, options), options) as Promise<T>;
 
 /**
  * Gradient of logSoftmax: dx_i = (dl_i - exp(logp_i) sum_k dl_k) / T for each row, float32 or float64.
@@ -230,7 +253,8 @@ export const logSoftmaxBackwardAsync = async <T extends FloatArray>(
   logp: T,
   dl: T,
   options?: BackwardOptions & AsyncOptions,
-): Promise<T> => promised(prepareBackward('logSoftmaxBackward', ['logp', 'dl'], logp, dl, options), options) as Promise<T>;
+): Promise<T> =>
+  promised(prepareBackward('logSoftmaxBackward', ['logp', 'dl'], logp, dl, options), options) as Promise<T>;
 
 /** Options of logSumExpBackward. */
 export interface LogSumExpBackwardOptions extends RowOptions {
@@ -238,7 +262,11 @@ export interface LogSumExpBackwardOptions extends RowOptions {
   out?: FloatArray;
 }
 
-function prepareLogSumExpBackward(x: Floats, d: FloatArray, given?: LogSumExpBackwardOptions): Prepared<FloatArray> {
+function prepareLogSumExpBackward(
+  x: Floats,
+  d: FloatArray,
+  given?: LogSumExpBackwardOptions,
+): Prepared<FloatArray> {
   const o = check.options(given);
   const { rows, cols, stride, dtype } = matrixOf('x', x, o);
   floats('d', d);

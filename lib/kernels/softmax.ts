@@ -18,12 +18,7 @@ import type { Dtype, MatrixOptions } from './arguments.js';
  * - `auto`: `blocked` or `two-pass`, by row length, instruction set, caches and what `softlane tune` has measured.
  */
 export type SoftmaxAlgorithm =
-  | 'auto'
-  | 'two-pass'
-  | 'online'
-  | 'blocked'
-  | 'three-pass-recompute'
-  | 'three-pass-reload';
+  'auto' | 'two-pass' | 'online' | 'blocked' | 'three-pass-recompute' | 'three-pass-reload';
 
 /** The algorithms, in the order of the native enumeration. */
 export const ALGORITHMS: readonly SoftmaxAlgorithm[] = [
@@ -71,7 +66,10 @@ export interface RowMap<O> {
 
 /** The promise form of a RowMap. */
 export interface RowMapAsync<O> {
-  (x: Float32Array, options?: O & AsyncOptions & { outDtype?: 'f32'; out?: Float32Array }): Promise<Float32Array>;
+  (
+    x: Float32Array,
+    options?: O & AsyncOptions & { outDtype?: 'f32'; out?: Float32Array },
+  ): Promise<Float32Array>;
   (x: Float64Array, options?: O & AsyncOptions): Promise<Float64Array>;
   (x: Uint16Array, options: O & AsyncOptions & { outDtype: 'f32' }): Promise<Float32Array>;
   (x: Uint16Array, options: O & AsyncOptions & { outDtype?: 'bf16' | 'f16' }): Promise<Uint16Array>;
@@ -93,7 +91,11 @@ function prepare(log: boolean, x: Floats, given: SoftmaxOptions | undefined): Pr
   const { rows, cols, stride, dtype } = matrixOf('x', x, o);
   const outDtype = outDtypeOf(o.out, o, x, dtype);
   if ((dtype === 'f64') !== (outDtype === 'f64')) {
-    throw check.rangeError('outDtype', dtype === 'f64' ? "'f64' for float64 input" : "'f32', 'bf16' or 'f16'", outDtype);
+    throw check.rangeError(
+      'outDtype',
+      dtype === 'f64' ? "'f64' for float64 input" : "'f32', 'bf16' or 'f16'",
+      outDtype,
+    );
   }
   let outStride = o.out === x ? stride : cols;
   if (o.outRowStride !== undefined) {
@@ -137,8 +139,10 @@ export const softmax: RowMap<SoftmaxOptions> = ((x: Floats, options?: SoftmaxOpt
   blocking(prepare(false, x, options))) as RowMap<SoftmaxOptions>;
 
 /** Promise form of softmax, on softlane's pool: worth it from about 100,000 elements (a promise costs some tens of us). */
-export const softmaxAsync: RowMapAsync<SoftmaxOptions> = (async (x: Floats, options?: SoftmaxOptions & AsyncOptions) =>
-  promised(prepare(false, x, options), options)) as RowMapAsync<SoftmaxOptions>;
+export const softmaxAsync: RowMapAsync<SoftmaxOptions> = (async (
+  x: Floats,
+  options?: SoftmaxOptions & AsyncOptions,
+) => promised(prepare(false, x, options), options)) as RowMapAsync<SoftmaxOptions>;
 
 /**
  * Log-probabilities log p_i = x_i / T - log sum_k exp(x_k / T) of each row. Absolute error at most
