@@ -2,7 +2,18 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'build-*/', 'docs/api/', 'coverage/', 'prebuilds/', 'bench-results/', 'test/fixtures/'] },
+  {
+    ignores: [
+      'dist/',
+      'build/',
+      'build-*/',
+      'docs/api/',
+      'coverage/',
+      'prebuilds/',
+      'bench-results/',
+      'test/fixtures/',
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
@@ -13,7 +24,10 @@ export default tseslint.config(
       '@typescript-eslint/no-explicit-any': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
       // Argument checks take values of any type on purpose, and print them.
-      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
+      '@typescript-eslint/restrict-template-expressions': [
+        'error',
+        { allowNumber: true, allowBoolean: true },
+      ],
       '@typescript-eslint/require-await': 'off', // an async function turns what it throws into a rejection
     },
   },

@@ -23,7 +23,10 @@ test('binding.gyp asks tools/native.cjs, which reads native/isa.json', () => {
   for (const name of Object.keys(flags)) expect(gyp).toContain(`node tools/native.cjs flags ${name}`);
   expect(gyp.match(/"-(m(?!64)|O|ffast|march)[^"]*"/g)).toBeNull();
   for (const [name, list] of Object.entries(flags)) {
-    const printed = execFileSync(process.execPath, ['tools/native.cjs', 'flags', name], { cwd: root, encoding: 'utf8' });
+    const printed = execFileSync(process.execPath, ['tools/native.cjs', 'flags', name], {
+      cwd: root,
+      encoding: 'utf8',
+    });
     expect(printed.trim().split('\n')).toEqual(list);
   }
 });

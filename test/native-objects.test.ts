@@ -10,7 +10,11 @@ const root = join(__dirname, '..');
 const objects = join(root, 'build/Release/obj.target');
 
 function tool(name: string, args: string[]): string {
-  return execFileSync(name, args, { encoding: 'utf8', maxBuffer: 2 ** 30, stdio: ['ignore', 'pipe', 'ignore'] });
+  return execFileSync(name, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 30,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
 }
 
 function objectsOf(target: string): string[] {
@@ -85,16 +89,21 @@ look('no illegal instruction on a CPU without AVX', () => {
     const foreign = defined.filter(({ demangled, type }) => {
       if (/^[rd]$/.test(type) && !demangled.includes('::')) return false; // constants of this object, not linked
       // A local function may be an instantiation whose return type stands first; one that others see may not.
-      return /[a-z]/.test(type) && type !== 'u' ? !demangled.includes(namespace) : !demangled.startsWith(namespace);
+      return /[a-z]/.test(type) && type !== 'u'
+        ? !demangled.includes(namespace)
+        : !demangled.startsWith(namespace);
     });
     expect(foreign.map(({ demangled }) => demangled)).toEqual([]);
-    const others = ['scalar', 'avx2', 'avx512'].filter((each) => each !== isa).map((each) => `softlane::${each}::`);
+    const others = ['scalar', 'avx2', 'avx512']
+      .filter((each) => each !== isa)
+      .map((each) => `softlane::${each}::`);
     expect(symbols.filter(({ demangled }) => others.some((each) => demangled.includes(each)))).toEqual([]);
   });
 
   test.each(['avx2', 'avx512'])('the objects of %s call nothing but the C library', (isa) => {
     const needed = symbolsOf(objectsOf(`softlane_${isa}`)).filter(({ type }) => type === 'U' || type === 'w');
-    const allowed = /^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|mem(cpy|move|set|cmp)|(exp|log|fma|ldexp|frexp)f?)$/;
+    const allowed =
+      /^(_GLOBAL_OFFSET_TABLE_|__stack_chk_fail|mem(cpy|move|set|cmp)|(exp|log|fma|ldexp|frexp)f?)$/;
     const surprising = needed.filter(
       ({ name, demangled }) => !allowed.test(name) && !demangled.startsWith(`softlane::${isa}::`),
     );
@@ -102,7 +111,13 @@ look('no illegal instruction on a CPU without AVX', () => {
   });
 
   test('the pattern knows wide instructions from others', () => {
-    const wide = ['vaddps %xmm0,%xmm1,%xmm2', 'vzeroupper', 'kmovw %eax,%k1', 'vmovups (%rax),%zmm0', 'shlx %eax,%ebx,%ecx'];
+    const wide = [
+      'vaddps %xmm0,%xmm1,%xmm2',
+      'vzeroupper',
+      'kmovw %eax,%k1',
+      'vmovups (%rax),%zmm0',
+      'shlx %eax,%ebx,%ecx',
+    ];
     expect(wide.filter((each) => !isWide(each))).toEqual([]);
     const narrow = ['addps %xmm0,%xmm1', 'verw %ax', 'xgetbv', 'shl %eax', 'call <vec>', 'mulsd %xmm1,%xmm0'];
     expect(narrow.filter(isWide)).toEqual([]);

@@ -31,13 +31,20 @@ test('the README has examples and commands', () => {
   expect(commands.length).toBeGreaterThanOrEqual(5);
 });
 
-test.each(examples.map((block) => [block.line, block.code] as const))('the example of line %i prints what it says', (_, code) => {
-  const expected = [...code.matchAll(/\/\/ -> (.*)$/gm)].map(({ 1: text }) => text);
-  expect(expected.length).toBe(code.match(/console\.log\(/g)?.length);
-  const env = { ...process.env, NODE_NO_WARNINGS: '1' };
-  const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], { cwd: root, env, encoding: 'utf8' });
-  expect(printed.trimEnd().split('\n')).toEqual(expected);
-});
+test.each(examples.map((block) => [block.line, block.code] as const))(
+  'the example of line %i prints what it says',
+  (_, code) => {
+    const expected = [...code.matchAll(/\/\/ -> (.*)$/gm)].map(({ 1: text }) => text);
+    expect(expected.length).toBe(code.match(/console\.log\(/g)?.length);
+    const env = { ...process.env, NODE_NO_WARNINGS: '1' };
+    const printed = execFileSync(process.execPath, ['--input-type=module', '-e', code], {
+      cwd: root,
+      env,
+      encoding: 'utf8',
+    });
+    expect(printed.trimEnd().split('\n')).toEqual(expected);
+  },
+);
 
 test('the first example is six lines', () => {
   expect(examples[0].code.trim().split('\n')).toHaveLength(6);
@@ -56,7 +63,11 @@ describe('the commands of the README', () => {
       expect([runner, program]).toEqual(['npx', 'softlane']);
       const main = join(root, 'dist/esm/lib/cli/main.js');
       const env = { ...process.env, SOFTLANE_TUNING: join(folder, 'tuning.json') };
-      const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { cwd: folder, env, encoding: 'utf8' });
+      const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
+        cwd: folder,
+        env,
+        encoding: 'utf8',
+      });
       expect(status === 0 ? '' : stderr).toBe('');
       expect(stdout).not.toBe('');
       const output = /(?:-o|--json) (\S+)/.exec(command);
