@@ -81,7 +81,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("threads", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), double(pool::threads()));
   });
-  function("setThreads", [](const Napi::CallbackInfo& info) { pool::setThreads(info[0].As<Napi::Number>().Uint32Value()); });
+  function("setThreads",
+           [](const Napi::CallbackInfo& info) { pool::setThreads(info[0].As<Napi::Number>().Uint32Value()); });
   function("machine", machine);
   function("memory", memory);
   function("setTuning", setTuning);

@@ -13,7 +13,8 @@ struct Message {
 };
 
 int64_t milliseconds() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 constexpr int64_t kReportEvery = 50;
 
@@ -47,7 +48,8 @@ Environment* Environment::of(napi_env env) {
 
 void Environment::create(napi_env env) {
   auto* self = new Environment(env);
-  napi_set_instance_data(env, self, [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); }, nullptr);
+  napi_set_instance_data(
+      env, self, [](napi_env, void* data, void*) { delete static_cast<Environment*>(data); }, nullptr);
   napi_value name;
   napi_create_string_utf8(env, "softlane", NAPI_AUTO_LENGTH, &name);
   napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, self, deliver, &self->back_);

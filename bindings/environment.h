@@ -17,12 +17,12 @@ namespace softlane {
 class Job {
  public:
   virtual ~Job() = default;
-  virtual void execute(Run& run) = 0;             ///< on a pool thread
-  virtual napi_value result(napi_env env) = 0;    ///< on the JavaScript thread, after success
+  virtual void execute(Run& run) = 0;           ///< on a pool thread
+  virtual napi_value result(napi_env env) = 0;  ///< on the JavaScript thread, after success
 
   napi_deferred deferred = nullptr;
-  napi_ref arguments = nullptr;   ///< an array holding every typed array of the call: keeps them from collection
-  napi_ref progress = nullptr;    ///< onProgress, or none
+  napi_ref arguments = nullptr;  ///< an array holding every typed array of the call: keeps them from collection
+  napi_ref progress = nullptr;   ///< onProgress, or none
   Control control;
   std::exception_ptr failure;
   std::atomic<int64_t> nextReport{0};

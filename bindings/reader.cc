@@ -5,8 +5,8 @@
 namespace softlane {
 namespace {
 
-const char* const kTypedArrays[] = {"Int8Array",    "Uint8Array",   "Uint8ClampedArray", "Int16Array",
-                                    "Uint16Array",  "Int32Array",   "Uint32Array",       "Float32Array",
+const char* const kTypedArrays[] = {"Int8Array",    "Uint8Array",    "Uint8ClampedArray", "Int16Array",
+                                    "Uint16Array",  "Int32Array",    "Uint32Array",       "Float32Array",
                                     "Float64Array", "BigInt64Array", "BigUint64Array"};
 
 Element elementFrom(napi_typedarray_type type) {
@@ -19,9 +19,7 @@ Element elementFrom(napi_typedarray_type type) {
   }
 }
 
-size_t sizeOf(Element element) {
-  return element == Element::float64 ? 8 : element == Element::uint16 ? 2 : 4;
-}
+size_t sizeOf(Element element) { return element == Element::float64 ? 8 : element == Element::uint16 ? 2 : 4; }
 
 constexpr double kMaxSafeInteger = 9007199254740991.0;
 
@@ -137,9 +135,10 @@ void Reader::checkOverlap() const {
       if (j == i || other.begin >= out.end || out.begin >= other.end) continue;
       const bool same = other.begin == out.begin && other.elementSize == out.elementSize;
       if (out.inPlace && !other.written && same) continue;
-      throw rangeError(out.argument,
-                       std::string("memory apart from \"") + other.argument + "\"" + (out.inPlace ? ", or exactly its own" : ""),
-                       "an overlapping array");
+      throw rangeError(
+          out.argument,
+          std::string("memory apart from \"") + other.argument + "\"" + (out.inPlace ? ", or exactly its own" : ""),
+          "an overlapping array");
     }
   }
 }

@@ -12,15 +12,15 @@ struct Kernels {
 namespace scalar {
 #define KERNEL(name, ret, args) ret name args;
 #include "catalogue.def"
-}
+}  // namespace scalar
 namespace avx2 {
 #define KERNEL(name, ret, args) ret name args;
 #include "catalogue.def"
-}
+}  // namespace avx2
 namespace avx512 {
 #define KERNEL(name, ret, args) ret name args;
 #include "catalogue.def"
-}
+}  // namespace avx512
 
 /// The table in use: chosen when the module is loaded, changed by selectIsa.
 const Kernels& kernels();

@@ -41,7 +41,8 @@ double entropyOf(Run& run, const Row& row, const ExpForm& form) {
   PerBlock<double> tops(row.cols), sums(row.cols), weighted(row.cols);
   run.each(blocksOf(row.cols), kPiece / kBlock, [&](size_t begin, size_t end) {
     const size_t start = begin * kBlock, n = std::min(end * kBlock, row.cols) - start;
-    kernels().exp_moments(at(row.x, row.dtype, start), row.dtype, n, form, &tops[begin], &sums[begin], &weighted[begin]);
+    kernels().exp_moments(at(row.x, row.dtype, start), row.dtype, n, form, &tops[begin], &sums[begin],
+                          &weighted[begin]);
   });
   double mu = -kInfinity, s = 0, w = 0;
   for (size_t b = 0; b < blocksOf(row.cols); b++) mu = std::max(mu, tops[b]);
@@ -87,7 +88,7 @@ void entropy(Run& run, In<Any> x, Out<double> out, size_t rows, size_t cols, siz
   });
 }
 
-void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, Maybe<Out<Any>> gradient,
+void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, Maybe<InPlace<Any>> gradient,
                   Maybe<In<float>> rowScale, size_t rows, size_t cols, size_t rowStride, Dtype dtype,
                   double temperature, Algorithm algorithm, double labelSmoothing, int32_t ignoreIndex,
                   Reduction reduction, EmptyRow emptyRow, size_t threads) {
@@ -102,6 +103,8 @@ void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, 
   if (gradient.data) {
     requireStorage("gradient", gradient.element, compute);
     requireMatrix("gradient", gradient.length, rows, cols, cols);
+    if (gradient.data == x.data && rowStride != cols)
+      throw rangeError("gradient", "apart from x when the rows of x are not dense", "x itself");
   }
   if (rowScale.data) requireMatrix("rowScale", rowScale.length, rows, 1, 1);
   size_t counted = 0;
@@ -116,7 +119,8 @@ void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, 
 
   const ExpForm form = formOf(temperature, compute);
   algorithm = chosen(algorithm, cols, dtype, dtype, true);
-  const double even = cols ? labelSmoothing / double(cols) : 0, share = reduction == Reduction::mean ? 1 / double(counted) : 1;
+  const double even = cols ? labelSmoothing / double(cols) : 0,
+               share = reduction == Reduction::mean ? 1 / double(counted) : 1;
   std::unique_ptr<Scratch> scratch;
   double* perRow = losses.data;
   if (reduction != Reduction::none) {

@@ -78,8 +78,9 @@ struct ExponentialBase {
 };
 
 template <Dtype Precision>
-struct Exponential<F32, Precision>
-    : ExponentialBase<F32, Precision == Dtype::bf16 ? 3 : Precision == Dtype::f16 ? 4 : 5> {
+struct Exponential<F32, Precision> : ExponentialBase<F32, Precision == Dtype::bf16  ? 3
+                                                          : Precision == Dtype::f16 ? 4
+                                                                                    : 5> {
   SOFTLANE_INLINE Exponential() {
     this->log2e = F32::set(0x1.715476p+0f);
     this->ln2Hi = F32::set(-0x1.62E43p-1f);  // 21 bits: k * ln2Hi is exact

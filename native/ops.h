@@ -58,8 +58,8 @@ struct Names<Dtype> {
 };
 template <>
 struct Names<Algorithm> {
-  static constexpr const char* list[] = {"auto",    "two-pass", "online", "blocked", "three-pass-recompute",
-                                         "three-pass-reload"};
+  static constexpr const char* list[] = {
+      "auto", "two-pass", "online", "blocked", "three-pass-recompute", "three-pass-reload"};
 };
 template <>
 struct Names<EmptyRow> {

@@ -11,7 +11,7 @@ namespace softlane {
 
 /// Shared between a call and whoever may stop it or watch it.
 struct Control {
-  std::atomic<bool> closing{false};   ///< the environment is being torn down
+  std::atomic<bool> closing{false};    ///< the environment is being torn down
   const int32_t* abortFlag = nullptr;  ///< set to non-zero by JavaScript's AbortSignal listener
   std::atomic<uint64_t> done{0}, total{0};
   void (*notify)(void* job) = nullptr;  ///< called from any thread when `done` has moved

@@ -10,7 +10,8 @@ namespace softlane {
 
 ExpForm formOf(double temperature, Dtype precision) {
   const double inverse = 1 / temperature;
-  return {temperature, inverse, std::fma(-inverse, temperature, 1.0) / temperature, temperature == 1, precision, true, false};
+  return {temperature, inverse, std::fma(-inverse, temperature, 1.0) / temperature, temperature == 1, precision,
+          true,        false};
 }
 
 double Normaliser::logSumExp(const ExpForm& form) const {
@@ -74,7 +75,8 @@ void eachPiece(Run& run, size_t cols, Body body) {
 }
 
 double lowest(Dtype dtype) {
-  return computeOf(dtype) == Dtype::f64 ? -std::numeric_limits<double>::max() : -double(std::numeric_limits<float>::max());
+  return computeOf(dtype) == Dtype::f64 ? -std::numeric_limits<double>::max()
+                                        : -double(std::numeric_limits<float>::max());
 }
 
 /// Three passes (recompute, reload), or the slow path of any form when form.wide.
@@ -122,14 +124,13 @@ Normaliser byBlock(Run& run, const Row& row, const ExpForm& form, void* stored, 
 
 }  // namespace
 
-Normaliser normalise(Run& run, const Row& row, Algorithm algorithm, const ExpForm& form, void* stored, double* factors) {
+Normaliser normalise(Run& run, const Row& row, Algorithm algorithm, const ExpForm& form, void* stored,
+                     double* factors) {
   switch (algorithm) {
     case Algorithm::recompute:
-    case Algorithm::reload:
-      return byMaximum(run, row, form, stored, factors);
+    case Algorithm::reload: return byMaximum(run, row, form, stored, factors);
     case Algorithm::online:
-    case Algorithm::blocked:
-      return byBlock(run, row, form, stored, factors);
+    case Algorithm::blocked: return byBlock(run, row, form, stored, factors);
     default: break;
   }
   PerBlock<Pair> blocks(row.cols);
@@ -171,7 +172,9 @@ void writeProbabilities(Run& run, const Row& row, const Normaliser& normaliser, 
 
 void fillRow(void* y, Dtype out, size_t cols, double value) {
   const uint16_t quietNan = out == Dtype::bf16 ? 0x7fc0 : 0x7e00, minusInfinity = out == Dtype::bf16 ? 0xff80 : 0xfc00;
-  const uint16_t bits = std::isnan(value) ? quietNan : value == -kInfinity ? minusInfinity : 0;  // no other is asked for
+  const uint16_t bits = std::isnan(value)     ? quietNan
+                        : value == -kInfinity ? minusInfinity
+                                              : 0;  // no other is asked for
   switch (out) {
     case Dtype::f32: std::fill_n(static_cast<float*>(y), cols, float(value)); break;
     case Dtype::f64: std::fill_n(static_cast<double*>(y), cols, value); break;

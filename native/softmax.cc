@@ -80,8 +80,14 @@ void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, si
     run.expect(rows * cols);
     run.useThreads(std::min(threads, 1 + rows * cols / (2 * kPiece)));
     run.each(rows, grain, [&](size_t begin, size_t end) {
-      const Rows piece{at(x.data, dtype, begin * rowStride), at(out.data, outDtype, begin * outRowStride),
-                       end - begin, cols, rowStride, outRowStride, dtype, outDtype};
+      const Rows piece{at(x.data, dtype, begin * rowStride),
+                       at(out.data, outDtype, begin * outRowStride),
+                       end - begin,
+                       cols,
+                       rowStride,
+                       outRowStride,
+                       dtype,
+                       outDtype};
       kernels().softmax_rows(piece, form, log, empty, cols <= kTransposed);
       run.advance((end - begin) * cols);
     });

@@ -15,7 +15,8 @@ void sum(const void* x, Dtype in, size_t n, double* sums) {
       using V = F64;
       const decltype(from)* p = static_cast<const decltype(from)*>(x) + start;
       sums[b] = reduceAdd(sumSpan<V>(
-          length, [&](size_t i) { return V::load(p + i); }, [&](size_t i, size_t rest) { return V::load(p + i, rest, 0); }));
+          length, [&](size_t i) { return V::load(p + i); },
+          [&](size_t i, size_t rest) { return V::load(p + i, rest, 0); }));
     });
   });
 }

@@ -192,7 +192,8 @@ bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* bl
   return plain;
 }
 
-void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent, const Affine& affine) {
+void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent,
+               const Affine& affine) {
   withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
@@ -289,11 +290,14 @@ void extendedExp(Run&, In<float> x, Out<float> mantissa, Out<float> exponent) {
 void addExtended(Run&, In<float> aMantissa, In<float> aExponent, In<float> bMantissa, In<float> bExponent,
                  Out<float> mantissa, Out<float> exponent) {
   const size_t n = aMantissa.length;
-  const std::pair<const char*, size_t> lengths[] = {{"a.exponent", aExponent.length}, {"b.mantissa", bMantissa.length},
-                                                    {"b.exponent", bExponent.length}, {"mantissa", mantissa.length},
+  const std::pair<const char*, size_t> lengths[] = {{"a.exponent", aExponent.length},
+                                                    {"b.mantissa", bMantissa.length},
+                                                    {"b.exponent", bExponent.length},
+                                                    {"mantissa", mantissa.length},
                                                     {"exponent", exponent.length}};
   for (const auto& [name, length] : lengths)
-    if (length != n) throw rangeError(name, "as long as a.mantissa (" + std::to_string(n) + ")", std::to_string(length));
+    if (length != n)
+      throw rangeError(name, "as long as a.mantissa (" + std::to_string(n) + ")", std::to_string(length));
   kernels().ext_add(aMantissa.data, aExponent.data, bMantissa.data, bExponent.data, mantissa.data, exponent.data, n);
 }
 

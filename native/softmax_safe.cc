@@ -18,7 +18,8 @@ template <class V, class E, bool Unit>
 struct Shifted {
   E e;
   V inverse, mu;
-  SOFTLANE_INLINE explicit Shifted(const ExpForm& form) : inverse(V::set(typename V::Scalar(form.inverse))), mu(inverse) {}
+  SOFTLANE_INLINE explicit Shifted(const ExpForm& form)
+      : inverse(V::set(typename V::Scalar(form.inverse))), mu(inverse) {}
   SOFTLANE_INLINE void subtract(typename V::Scalar maximum) { mu = V::set(maximum); }
   SOFTLANE_INLINE V argument(V x) const { return Unit ? x - mu : (x - mu) * inverse; }
   template <bool Clamp>
@@ -56,7 +57,8 @@ SOFTLANE_INLINE typename V::Scalar maximum(const In* p, size_t n) {
 
 double span_max(const void* x, Dtype in, size_t n) {
   double result = 0;
-  withStorage(in, [&](auto from) { result = maximum<Compute<decltype(from)>>(static_cast<const decltype(from)*>(x), n); });
+  withStorage(in,
+              [&](auto from) { result = maximum<Compute<decltype(from)>>(static_cast<const decltype(from)*>(x), n); });
   return result;
 }
 
@@ -99,61 +101,64 @@ SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpFo
 
 bool exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
   return reduceBlocks<true>(x, in, n, form, mu, tops, sums, false,
-                      [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
-                        using V = decltype(vector);
-                        constexpr bool Clamp = decltype(clamp)::value;
-                        return sumSpan<V>(
-                            length, [&](size_t i) { return shifted.template exp<Clamp>(V::load(p + i)); },
-                            [&](size_t i, size_t rest) {
-                              return shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+                            [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
+                              using V = decltype(vector);
+                              constexpr bool Clamp = decltype(clamp)::value;
+                              return sumSpan<V>(
+                                  length, [&](size_t i) { return shifted.template exp<Clamp>(V::load(p + i)); },
+                                  [&](size_t i, size_t rest) {
+                                    return shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+                                  });
                             });
-                      });
 }
 
 /// y is float32 (float64 for float64 input) whatever the storage of x: a 16-bit y would be rounded twice. In place, x is
 /// gone after the first try: the clamp is taken at once.
-bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
-  return reduceBlocks<false>(x, in, n, form, mu, tops, sums, x == y,
-                      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
-                        using V = decltype(vector);
-                        constexpr bool Clamp = decltype(clamp)::value;
-                        auto* q = static_cast<typename V::Scalar*>(y) + start;
-                        return sumSpan<V>(
-                            length,
-                            [&](size_t i) {
-                              V e = shifted.template exp<Clamp>(V::load(p + i));
-                              e.store(q + i);
-                              return e;
-                            },
-                            [&](size_t i, size_t rest) {
-                              V e = shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
-                              e.store(q + i, rest);
-                              return e;
-                            });
-                      });
+bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* tops,
+                   double* sums) {
+  return reduceBlocks<false>(
+      x, in, n, form, mu, tops, sums, x == y,
+      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
+        using V = decltype(vector);
+        constexpr bool Clamp = decltype(clamp)::value;
+        auto* q = static_cast<typename V::Scalar*>(y) + start;
+        return sumSpan<V>(
+            length,
+            [&](size_t i) {
+              V e = shifted.template exp<Clamp>(V::load(p + i));
+              e.store(q + i);
+              return e;
+            },
+            [&](size_t i, size_t rest) {
+              V e = shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+              e.store(q + i, rest);
+              return e;
+            });
+      });
 }
 
 /// For the entropy: per block the maximum, the sum, and sum_i a_i e^a_i. a is clamped so that -infinity gives 0.
 void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double* tops, double* sums, double* weighted) {
   reduceBlocks<false>(x, in, n, form, 0, tops, sums, true,
-               [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
-                 using V = decltype(vector);
-                 const V floor = V::set(-1e4f);
-                 V w = V::set(0);
-                 const auto term = [&](V v) {
-                   V e = shifted.template exp<true>(v);
-                   w = fma(max(floor, shifted.argument(v)), e, w);
-                   return e;
-                 };
-                 const V sum = sumSpan<V>(
-                     length, [&](size_t i) { return term(V::load(p + i)); },
-                     [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); });
-                 weighted[start / kBlock] = reduceAdd(w);
-                 return sum;
-               });
+                      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
+                        using V = decltype(vector);
+                        const V floor = V::set(-1e4f);
+                        V w = V::set(0);
+                        const auto term = [&](V v) {
+                          V e = shifted.template exp<true>(v);
+                          w = fma(max(floor, shifted.argument(v)), e, w);
+                          return e;
+                        };
+                        const V sum = sumSpan<V>(
+                            length, [&](size_t i) { return term(V::load(p + i)); },
+                            [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); });
+                        weighted[start / kBlock] = reduceAdd(w);
+                        return sum;
+                      });
 }
 
-void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, const Affine& affine) {
+void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu,
+               const Affine& affine) {
   withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
@@ -181,7 +186,8 @@ void scale(const void* x, void* y, Dtype out, size_t n, const Affine& affine) {
     using V = Compute<decltype(to)>;
     using S = typename V::Scalar;
     const V factor = V::set(S(affine.factor));
-    mapSpan<V>(static_cast<const S*>(x), static_cast<decltype(to)*>(y), n, affine.stream, [&](V v) { return v * factor; });
+    mapSpan<V>(static_cast<const S*>(x), static_cast<decltype(to)*>(y), n, affine.stream,
+               [&](V v) { return v * factor; });
   });
 }
 

@@ -15,7 +15,9 @@ const char* nameOf(Element element) {
 }
 
 void requireStorage(const char* argument, Element element, Dtype dtype) {
-  const Element wanted = dtype == Dtype::f32 ? Element::float32 : dtype == Dtype::f64 ? Element::float64 : Element::uint16;
+  const Element wanted = dtype == Dtype::f32   ? Element::float32
+                         : dtype == Dtype::f64 ? Element::float64
+                                               : Element::uint16;
   if (element != wanted)
     throw typeError(argument, std::string("a ") + nameOf(wanted) + " for dtype " + Names<Dtype>::list[int(dtype)],
                     nameOf(element));

@@ -166,8 +166,7 @@ Scratch::Scratch(size_t bytes) : bytes_((bytes + 63) / 64 * 64) {
   data_ = bytes_ ? std::aligned_alloc(64, bytes_) : nullptr;
   if (bytes_ && !data_) throw std::bad_alloc();
   size_t now = scratchNow.fetch_add(bytes_) + bytes_, peak = scratchPeak.load();
-  while (peak < now && !scratchPeak.compare_exchange_weak(peak, now)) {
-  }
+  while (peak < now && !scratchPeak.compare_exchange_weak(peak, now)) {}
 }
 Scratch::~Scratch() {
   std::free(data_);

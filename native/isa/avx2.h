@@ -77,9 +77,7 @@ SOFTLANE_INLINE F32 mulAdd(F32 a, F32 b, F32 c) { return fma(a, b, c); }
 SOFTLANE_INLINE F32 subtractLn2(F32 z, F32 k, F32 hi, F32 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
-SOFTLANE_INLINE F32 round(F32 a) {
-  return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
+SOFTLANE_INLINE F32 round(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm256_or_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm256_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
@@ -183,9 +181,7 @@ SOFTLANE_INLINE F64 mulAdd(F64 a, F64 b, F64 c) { return fma(a, b, c); }
 SOFTLANE_INLINE F64 subtractLn2(F64 z, F64 k, F64 hi, F64 lo) { return fma(k, lo, fma(k, hi, z)); }
 SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {_mm256_max_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm256_min_pd(a.v, b.v)}; }
-SOFTLANE_INLINE F64 round(F64 a) {
-  return {_mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)};
-}
+SOFTLANE_INLINE F64 round(F64 a) { return {_mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm256_or_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm256_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
