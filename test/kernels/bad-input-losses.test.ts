@@ -66,6 +66,24 @@ const losses: BadCall[] = [
     args: () => [buffer.subarray(0, 12), targets(0, 1, 2), { rows: 3, gradient: buffer.subarray(4, 16) }],
   },
   {
+    what: 'gradient is x, whose rows lie further apart',
+    name: 'crossEntropy',
+    kind: 'range',
+    blames: 'gradient',
+    args: () => [buffer, targets(0, 1, 2), { rows: 3, cols: 4, rowStride: 6, gradient: buffer }],
+  },
+  {
+    what: 'gradient begins where rowScale does',
+    name: 'crossEntropy',
+    kind: 'range',
+    blames: 'gradient',
+    args: () => [
+      x(),
+      targets(0, 1, 2),
+      { rows: 3, gradient: buffer.subarray(0, 12), rowScale: buffer.subarray(0, 3) },
+    ],
+  },
+  {
     what: 'gradient lies on the targets',
     name: 'crossEntropy',
     kind: 'range',
@@ -134,6 +152,23 @@ const others: BadCall[] = [
     kind: 'range',
     blames: 'd',
     args: () => [x(), new Float64Array(2), { rows: 3, out: gradient }],
+  },
+  {
+    what: 'out begins where d does',
+    name: 'logSumExpBackward',
+    kind: 'range',
+    blames: 'out',
+    args: () => {
+      const both = new Float64Array(12);
+      return [new Float64Array(12), both.subarray(0, 3), { rows: 3, out: both }];
+    },
+  },
+  {
+    what: 'out is x, whose rows lie further apart',
+    name: 'logSumExpBackward',
+    kind: 'range',
+    blames: 'out',
+    args: () => [buffer, new Float64Array(3), { rows: 3, cols: 4, rowStride: 6, out: buffer }],
   },
   { what: 'x is float64', name: 'extendedExp', kind: 'type', blames: 'x', args: () => [new Float64Array(3)] },
   { what: 'x is detached', name: 'extendedExp', kind: 'range', blames: 'x', args: () => [detach(x())] },

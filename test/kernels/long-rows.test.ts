@@ -96,18 +96,20 @@ describe('rows of 16 Mi', () => {
     ['a value far below', -200],
     ['a value far above those before it', 90],
   ])('all equal to 0.3, and in every block %s', (_name, exception) => {
+    // Every block is alike, so that a shorter row shows as much.
+    const few = input.subarray(0, LONG / 8);
     const STEP = 4096;
-    // Not at the head of its block, where it would be met first.
     const share = 1 / STEP;
     const expected =
-      Math.log(LONG) +
+      Math.log(few.length) +
       Math.log((1 - share) * Math.exp(Math.fround(0.3)) + share * Math.exp(Math.fround(exception)));
     beforeAll(() => {
-      x.fill(0.3);
-      for (let i = 3000; i < LONG; i += STEP) x[i] = exception;
+      few.fill(0.3);
+      // Not at the head of its block, where it would be met first.
+      for (let i = 3000; i < few.length; i += STEP) few[i] = exception;
     });
     onEveryIsa(() => {
-      it.each(ALGORITHMS)('%s', (algorithm) => checkSums(x, expected, algorithm));
+      it.each(ALGORITHMS)('%s', (algorithm) => checkSums(few, expected, algorithm));
     });
   });
 });
