@@ -68,7 +68,9 @@ struct ExponentialBase {
     if constexpr (V::hasScalef) {
       if constexpr (Clamp) a = max(floor, a);
       V k = round(a * log2e);
-      return scalePow2(polynomial(subtractLn2Once(a, k)), k);
+      V p = scalePow2(polynomial(subtractLn2Once(a, k)), k);
+      if constexpr (Clamp) return p;
+      else return abs(p);
     } else {  // the rounding bias leaves k + exponent bias in the low bits: one shift makes 2^k
       V biased = mulAdd(a, log2e, bias);
       V t = subtractLn2Once(a, biased - bias);

@@ -115,7 +115,7 @@ struct Relative {
   SOFTLANE_INLINE V at(V x) const {
     V biased;
     V p = unchecked(x, biased);
-    if constexpr (V::hasScalef) return p;
+    if constexpr (V::hasScalef) return abs(p);
     else return zeroBelow(p, Unit ? x : x * ext.quotient.hi, low);
   }
 };
@@ -211,8 +211,9 @@ void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
         ext.template at<Unit, true>(v, m, k);
         return scalePow2(m, k - top);
       };
+      // A negative factor cannot take the plain path, which drops signs.
       if (affine.offset != 0) run([&](V v) { return careful(v) + offset; });
-      else if (form.clamp && V::hasScalef) run(careful);
+      else if (V::hasScalef && (form.clamp || affine.factor < 0)) run(careful);
       else run([&](V v) { return relative.at(v); });
     });
   });

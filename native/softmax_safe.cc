@@ -174,7 +174,7 @@ void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
         });
       };
       if (affine.offset != 0) run(Flag<true>{}, Flag<true>{});
-      else if (form.clamp || !V::hasScalef) run(Flag<true>{}, Flag<false>{});
+      else if (form.clamp || affine.factor < 0 || !V::hasScalef) run(Flag<true>{}, Flag<false>{});  // a sign must stay
       else run(Flag<!V::hasScalef>{}, Flag<false>{});
     });
   });

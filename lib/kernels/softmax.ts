@@ -82,6 +82,9 @@ function outDtypeOf(out: Floats | undefined, o: SoftmaxOptions, x: Floats, dtype
     if (o.outDtype === undefined) return dtype;
     return check.oneOf('outDtype', o.outDtype, DTYPES);
   }
+  if ((out instanceof Float64Array) !== (x instanceof Float64Array)) {
+    throw check.typeError('out', dtype === 'f64' ? 'a Float64Array' : 'a Float32Array or a Uint16Array', out);
+  }
   const sixteen = out instanceof Uint16Array && x instanceof Uint16Array;
   return dtypeOf('out', out, o.outDtype ?? (sixteen ? dtype : undefined), 'outDtype');
 }

@@ -70,6 +70,8 @@ SOFTLANE_INLINE F32 subtractLn2(F32 z, F32 k, F32 hi, F32 lo) { return fma(k, lo
 SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {_mm512_max_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {_mm512_min_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 round(F32 a) { return {_mm512_roundscale_ps(a.v, 0x08)}; }
+/// |a|: makes -0 from a meaningless mantissa times 2^-huge an honest 0
+SOFTLANE_INLINE F32 abs(F32 a) { return {_mm512_abs_ps(a.v)}; }
 SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm512_or_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm512_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
@@ -170,6 +172,7 @@ SOFTLANE_INLINE F64 subtractLn2(F64 z, F64 k, F64 hi, F64 lo) { return fma(k, lo
 SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {_mm512_max_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {_mm512_roundscale_pd(a.v, 0x08)}; }
+SOFTLANE_INLINE F64 abs(F64 a) { return {_mm512_abs_pd(a.v)}; }
 SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm512_or_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm512_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
