@@ -134,6 +134,19 @@ onEveryIsa(() => {
       }
     });
 
+    it('a finite mask of any size gives +0, not -0 or a little more', () => {
+      for (let power = 3; power < 38; power += 0.01) {
+        for (const temperature of [1, 0.7, 30]) {
+          const p = softmax(Float32Array.of(0.5, -(10 ** power), 0), { algorithm, temperature });
+          // exp(-1000 / 30) is still a number, and what lies below the smallest normal one may be 0 or not.
+          const holds =
+            10 ** power > 110 * temperature ? Object.is(p[1], 0) : p[1] >= 0 && !Object.is(p[1], -0);
+          verify(holds, `-10^${power.toFixed(2)} at T ${temperature} gives ${p[1]}`);
+          verify(Math.abs(p[0] + p[1] + p[2] - 1) < 2e-6, `sum beside -10^${power.toFixed(2)}`);
+        }
+      }
+    });
+
     it('an infinity of either sign in any block does not hide a NaN', () => {
       const x = normalRow(9000, 3, 1);
       x[10] = Infinity;
