@@ -2,7 +2,7 @@
 // Makes a fresh clone ready for `npm start` and `npm test`, and does nothing where all is fresh already: installs what
 // package-lock.json names, compiles the addon and the native tests, compiles the TypeScript.
 //
-//   node tools/ready.cjs [--rebuild]     --rebuild compiles even what is fresh
+//   node tools/ready.cjs [--rebuild | --install]     --rebuild compiles even what is fresh, --install compiles nothing
 const { existsSync, readFileSync, utimesSync } = require('node:fs');
 const { join } = require('node:path');
 const {
@@ -48,18 +48,31 @@ function buildNative() {
   for (const file of nativeOutputs()) utimesSync(join(root, file), now, now);
 }
 
-if (!installed()) {
-  console.log('softlane: installing what package-lock.json names');
-  npm(['ci', '--no-audit', '--no-fund']);
+function isDistStale() {
+  const sources = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs'], (name) => /\.(ts|json|cjs)$/.test(name));
+  const settings = ['tsconfig.json', 'tsconfig.esm.json', 'tsconfig.cjs.json'];
+  return newest([...sources, ...settings]) > oldest(['dist/.built']);
 }
-if (rebuild || newest(filesUnder(nativeSources, isNativeSource)) > oldest(nativeOutputs())) {
-  console.log('softlane: compiling the addon and the native tests (one to two minutes the first time)');
-  buildNative();
+
+function ready() {
+  if (!installed()) {
+    console.log('softlane: installing what package-lock.json names');
+    npm(['ci', '--no-audit', '--no-fund']);
+  }
+  if (process.argv.includes('--install')) return;
+  if (rebuild || newest(filesUnder(nativeSources, isNativeSource)) > oldest(nativeOutputs())) {
+    console.log('softlane: compiling the addon and the native tests (one to two minutes the first time)');
+    buildNative();
+  }
+  if (rebuild || isDistStale()) {
+    console.log('softlane: compiling TypeScript');
+    run(process.execPath, ['tools/build-ts.cjs']);
+  }
 }
-const scripts = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs', 'tsconfig.json'], (name) =>
-  /\.(ts|json|cjs)$/.test(name),
-);
-if (rebuild || newest([...scripts, 'tsconfig.esm.json', 'tsconfig.cjs.json']) > oldest(['dist/.built'])) {
-  console.log('softlane: compiling TypeScript');
-  run(process.execPath, ['tools/build-ts.cjs']);
+
+try {
+  ready();
+} catch (error) {
+  console.error(`softlane: not ready: ${error.message}`); // the tool that failed has said why
+  process.exitCode = 1;
 }
