@@ -49,7 +49,9 @@ function buildNative() {
 }
 
 function isDistStale() {
-  const sources = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs'], (name) => /\.(ts|json|cjs)$/.test(name));
+  const sources = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs'], (name) =>
+    /\.(ts|json|cjs)$/.test(name),
+  );
   const settings = ['tsconfig.json', 'tsconfig.esm.json', 'tsconfig.cjs.json'];
   return newest([...sources, ...settings]) > oldest(['dist/.built']);
 }

@@ -120,7 +120,7 @@ TEST(losses_and_gradients) {
       std::vector<int32_t> targets(shape.rows);
       for (size_t r = 0; r < shape.rows; r++) targets[r] = int32_t(r * 31 % shape.cols);
       std::vector<double> losses(shape.rows), sums(shape.rows), entropies(shape.rows);
-      Maybe<Out<Any>> gradient{out<Out<Any>>(g, Dtype::f32, n)};
+      Maybe<InPlace<Any>> gradient{out<InPlace<Any>>(g, Dtype::f32, n)};
       Run run;
       ops::logSumExp(run, in(x, Dtype::f32, n), {sums.data(), shape.rows}, shape.rows, shape.cols, shape.cols,
                      Dtype::f32, 1, Algorithm::automatic, 1);
