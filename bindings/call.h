@@ -43,8 +43,9 @@ struct Signature {
 /// The memory of one array argument, for the overlap check.
 struct Span {
   const char *begin, *end;
-  size_t elementSize;
+  Element element;
   bool written, inPlace;
+  bool principal;  ///< an In<Any>: the operand whose place an InPlace may take
   const char* argument;
 };
 
@@ -112,7 +113,7 @@ class Reader {
   }
   template <template <class> class A, class T>
   void take(napi_value value, const char* name, A<T>& out, bool written, bool inPlace) {
-    View view = array(value, name, written, inPlace);
+    View view = array(value, name, written, inPlace, !written && std::is_same_v<T, Any>);
     if constexpr (std::is_same_v<T, Any>) {
       out.element = view.element;
     } else if (view.element != elementOf<T>()) {
@@ -122,7 +123,7 @@ class Reader {
     out.length = view.length;
   }
 
-  View array(napi_value value, const char* name, bool written, bool inPlace);
+  View array(napi_value value, const char* name, bool written, bool inPlace, bool principal);
   size_t indexOf(napi_value value, const char* name, const char* const* list, size_t count);
   std::string describe(napi_value value) const;
 

@@ -100,7 +100,7 @@ size_t Reader::indexOf(napi_value value, const char* name, const char* const* li
   throw rangeError(name, "one of " + all, describe(value));
 }
 
-Reader::View Reader::array(napi_value value, const char* name, bool written, bool inPlace) {
+Reader::View Reader::array(napi_value value, const char* name, bool written, bool inPlace, bool principal) {
   View view;
   napi_typedarray_type type;
   napi_value buffer;
@@ -121,8 +121,7 @@ Reader::View Reader::array(napi_value value, const char* name, bool written, boo
   }
   if (view.length == 0) view.data = &nothing;
   const char* begin = static_cast<const char*>(view.data);
-  const size_t size = sizeOf(view.element);
-  spans_[count_++] = {begin, begin + view.length * size, size, written, inPlace, name};
+  spans_[count_++] = {begin, begin + view.length * sizeOf(view.element), view.element, written, inPlace, principal, name};
   return view;
 }
 
@@ -133,8 +132,8 @@ void Reader::checkOverlap() const {
     for (size_t j = 0; j < count_; j++) {
       const Span& other = spans_[j];
       if (j == i || other.begin >= out.end || out.begin >= other.end) continue;
-      const bool same = other.begin == out.begin && other.elementSize == out.elementSize;
-      if (out.inPlace && !other.written && same) continue;
+      const bool same = other.begin == out.begin && other.element == out.element;
+      if (out.inPlace && other.principal && same) continue;
       throw rangeError(
           out.argument,
           std::string("memory apart from \"") + other.argument + "\"" + (out.inPlace ? ", or exactly its own" : ""),

@@ -21,9 +21,15 @@ struct ExponentialBase {
   V log2e, ln2Hi, ln2Lo, floor, c[Degree + 1], bias, cutoff;
 
   SOFTLANE_INLINE V polynomial(V t) const {
-    V p = c[Degree];
-    for (int i = Degree - 1; i >= 0; i--) p = mulAdd(p, t, c[i]);
-    return p;
+    if constexpr (V::lanes == 1 && sizeof(S) == 4) {  // no fused operation: float64 costs the same and keeps the bound
+      double p = c[Degree].v;
+      for (int i = Degree - 1; i >= 0; i--) p = p * t.v + c[i].v;
+      return V::set(S(p));
+    } else {
+      V p = c[Degree];
+      for (int i = Degree - 1; i >= 0; i--) p = mulAdd(p, t, c[i]);
+      return p;
+    }
   }
 
   /// a - k ln 2 for |k| <= 300 (1100 in float64): fused, float32 is content with the first constant.

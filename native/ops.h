@@ -37,7 +37,7 @@ struct Out<Any> {
   Element element = Element::other;
 };
 
-/// An Out that may be the very same memory as an input of the same element type, from the same start.
+/// An Out that may be the very same memory as an In<Any> of the same element type, from the same start.
 template <class T>
 struct InPlace : Out<T> {};
 

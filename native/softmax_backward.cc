@@ -132,6 +132,8 @@ void logSumExpBackward(Run& run, In<Any> x, In<double> d, InPlace<Any> out, size
   requireMatrix("d", d.length, rows, 1, 1);
   requireMatrix("out", out.length, rows, cols, cols);
   requireTemperature(temperature);
+  if (out.data == x.data && rowStride != cols)
+    throw rangeError("out", "apart from x when the rows of x are not dense", "x itself");
   const ExpForm form = formOf(temperature, compute);
   algorithm = chosen(algorithm, cols, dtype, dtype, true);
   eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
