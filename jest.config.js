@@ -16,6 +16,6 @@ module.exports = {
   modulePathIgnorePatterns: ['<rootDir>/dist', '<rootDir>/build'],
   maxWorkers: 2,
   // Globals of the test sandbox are slow to reach: these are read in inner loops.
-  sandboxInjectedGlobals: ['Math', 'Number'],
+  sandboxInjectedGlobals: ['Math', 'Number', 'Object'],
   testTimeout: 60_000,
 };

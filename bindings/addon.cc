@@ -67,8 +67,8 @@ void add(Napi::Env env, Napi::Object exports, const char* name, const char* argu
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
-  const std::string complaint = chooseIsa();
-  if (!complaint.empty()) throwRange(env, complaint);
+  for (const std::string& complaint : {pool::complaint(), chooseIsa()})
+    if (!complaint.empty()) throwRange(env, complaint);
   Environment::create(env);
 #define OP(name, ret, args) add<&ops::name>(env, exports, #name, #args);
 #include "../native/catalogue.def"

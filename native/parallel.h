@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <utility>
 
 namespace softlane {
@@ -69,7 +70,10 @@ class Run {
 namespace pool {
 size_t threads();
 void setThreads(size_t count);
-/// The default size: physical cores the process may use, no more than the container's CPU quota.
+/// The largest size, and what is wrong with SOFTLANE_THREADS, if anything.
+constexpr size_t kMost = 1024;
+std::string complaint();
+/// The default size: SOFTLANE_THREADS, else physical cores the process may use, no more than the container's CPU quota.
 size_t defaultThreads();
 void submit(std::function<void()> task);
 }  // namespace pool

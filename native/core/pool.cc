@@ -65,13 +65,28 @@ size_t wantedOf(Pool& p) { return p.wanted ? p.wanted : (p.wanted = defaultThrea
 
 }  // namespace
 
+namespace {
+
+/// SOFTLANE_THREADS as a number in [1, kMost], 0 where it is not set, kMost + 1 where it is something else.
+size_t wish() {
+  const char* text = std::getenv("SOFTLANE_THREADS");
+  if (!text || !*text) return 0;
+  char* end = nullptr;
+  const unsigned long count = std::strtoul(text, &end, 10);
+  return *text >= '1' && *text <= '9' && *end == 0 && count <= kMost ? count : kMost + 1;
+}
+
+}  // namespace
+
+std::string complaint() {
+  if (wish() <= kMost) return "";
+  return "environment variable SOFTLANE_THREADS must be an integer in [1, " + std::to_string(kMost) + "], received '" +
+         std::getenv("SOFTLANE_THREADS") + "'";
+}
+
 size_t defaultThreads() {
-  if (const char* text = std::getenv("SOFTLANE_THREADS")) {
-    char* end = nullptr;
-    unsigned long n = std::strtoul(text, &end, 10);
-    if (end != text && *end == 0 && n >= 1 && n <= 1024) return n;
-  }
-  return cpu::usableCores("/");
+  const size_t count = wish();
+  return count >= 1 && count <= kMost ? count : cpu::usableCores("/");
 }
 
 size_t threads() {

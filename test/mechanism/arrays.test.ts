@@ -61,12 +61,6 @@ describe('resizable buffers', () => {
   });
 });
 
-it('memory taken away during a promise is refused or does no harm', async () => {
-  const ending = await runFixture('transfer', { nodeArgs: ['--expose-gc'] });
-  expectCleanEnding(ending);
-  expect(ending.stdout.trim().length).toBeGreaterThan(0);
-});
-
 describe('shared memory', () => {
   it('serves as input and output of both forms', async () => {
     const x = new Float32Array(new SharedArrayBuffer(4 * 5003), 0, 5003);
