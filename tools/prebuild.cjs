@@ -19,6 +19,8 @@ rmSync(join(folder, wanted), { force: true });
 
 const target = `--target=${process.versions.node}`;
 run(process.execPath, [tool('prebuildify'), '--napi', '--strip', '--tag-libc', target]);
+// prebuildify has stripped the linker's own output in place: the next build is to link it anew, with its symbols.
+rmSync(join(root, 'build/Release/obj.target/softlane.node'), { force: true });
 for (const file of readdirSync(folder)) {
   if (!/^softlane(\.(glibc|musl))?\.node$/.test(file))
     throw new Error(`prebuilds/${platform} holds ${file} besides the addon`);
