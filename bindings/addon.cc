@@ -48,11 +48,14 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return result;
 }
 
-/// setTuning(isa index, dtype index, bytes): see Tuning.
+/// setTuning(name of the table, isa index, dtype index, bytes): see Tuning.
 void setTuning(const Napi::CallbackInfo& info) {
-  const uint32_t isa = info[0].As<Napi::Number>(), dtype = info[1].As<Napi::Number>();
-  const double bytes = info[2].As<Napi::Number>();
-  if (isa < 3 && dtype < 4) tuning().twoPassFrom[isa][dtype] = bytes < 9e15 ? size_t(bytes) : ~size_t(0);
+  const bool stream = info[0].ToString().Utf8Value() == "streamFrom";
+  const uint32_t isa = info[1].As<Napi::Number>(), dtype = info[2].As<Napi::Number>();
+  const double bytes = info[3].As<Napi::Number>();
+  if (isa >= 3 || dtype >= 4) return;
+  auto& table = stream ? tuning().streamFrom : tuning().twoPassFrom;
+  table[isa][dtype] = bytes < 9e15 ? size_t(bytes) : ~size_t(0);
 }
 
 template <auto op>

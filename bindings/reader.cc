@@ -121,7 +121,8 @@ Reader::View Reader::array(napi_value value, const char* name, bool written, boo
   }
   if (view.length == 0) view.data = &nothing;
   const char* begin = static_cast<const char*>(view.data);
-  spans_[count_++] = {begin, begin + view.length * sizeOf(view.element), view.element, written, inPlace, principal, name};
+  spans_[count_++] = {begin, begin + view.length * sizeOf(view.element), view.element, written, inPlace, principal,
+                      name};
   return view;
 }
 

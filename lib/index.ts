@@ -18,7 +18,7 @@ export type { Ceilings, CeilingsOptions, Info, Isa, Memory } from './machine.js'
 export { explain } from './explain.js';
 export type { Explanation, SoftmaxCase } from './explain.js';
 export { tune } from './tuning.js';
-export type { Calibration, TuneOptions } from './tuning.js';
+export type { Calibration, Thresholds, TuneOptions } from './tuning.js';
 export { Philox } from './random.js';
 export { verify } from './verify.js';
 export type { Fingerprint, VerifyOptions } from './verify.js';

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import * as check from './check.js';
+import type { Floats } from './check.js';
 import { allocate, DTYPES } from './kernels/arguments.js';
 import type { Dtype } from './kernels/arguments.js';
 import { softmax } from './kernels/softmax.js';
@@ -15,12 +16,22 @@ import { Philox } from './random.js';
 const ISAS = ['scalar', 'avx2', 'avx512'] as const;
 type IsaName = (typeof ISAS)[number];
 
-/** Bytes of a row, in and out together, from which two passes beat the blocked form; null: never. */
-export type Calibration = Partial<Record<IsaName, Partial<Record<Dtype, number | null>>>>;
+/** A size in bytes from which something pays, for each instruction set and storage type; null: never. */
+export type Thresholds = Partial<Record<IsaName, Partial<Record<Dtype, number | null>>>>;
+
+/** What `tune` finds. */
+export interface Calibration {
+  /** Bytes of a row, in and out together, from which two passes beat the blocked form. */
+  twoPassFrom: Thresholds;
+  /** Bytes of a call, in and out together, from which non-temporal stores pay. */
+  streamFrom: Thresholds;
+}
+
+const TABLES = ['twoPassFrom', 'streamFrom'] as const;
 
 interface TuningFile {
-  format: 1;
-  machines: Record<string, { twoPassFrom: Calibration; measured: string }>;
+  format: 2;
+  machines: Record<string, Calibration & { measured: string }>;
 }
 
 /** Where the calibration is kept: SOFTLANE_TUNING (a path, or 'off'), else in the user's cache folder; null: off. */
@@ -49,19 +60,21 @@ function read(path: string): TuningFile | null {
   if (!existsSync(path)) return null;
   try {
     const file = JSON.parse(readFileSync(path, 'utf8')) as TuningFile;
-    return file.format === 1 && typeof file.machines === 'object' ? file : null;
+    return file.format === 2 && typeof file.machines === 'object' ? file : null;
   } catch {
     return null; // a damaged cache is no reason to fail: `info` shows that no calibration is in use
   }
 }
 
 function apply(calibration: Calibration): void {
-  ISAS.forEach((isa, i) =>
-    DTYPES.forEach((dtype, d) => {
-      const bytes = calibration[isa]?.[dtype];
-      if (bytes !== undefined) native('setTuning')(i, d, bytes ?? Infinity);
-    }),
-  );
+  for (const table of TABLES) {
+    ISAS.forEach((isa, i) =>
+      DTYPES.forEach((dtype, d) => {
+        const bytes = calibration[table]?.[isa]?.[dtype];
+        if (bytes !== undefined) native('setTuning')(table, i, d, bytes ?? Infinity);
+      }),
+    );
+  }
 }
 
 /** Reads the calibration of this machine, if there is one. Called when the package is loaded. */
@@ -69,7 +82,7 @@ export function loadTuning(): void {
   const path = tuningFile();
   const entry = path === null ? undefined : read(path)?.machines[machineKey()];
   if (!entry) return;
-  apply(entry.twoPassFrom);
+  apply(entry);
   loaded = path;
 }
 
@@ -93,33 +106,46 @@ export interface TuneOptions {
 
 const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1];
 
-/** Median time of two passes over that of the blocked form, their timings interleaved. */
-function ratioAt(
-  length: number,
-  dtype: Dtype,
-  x: ReturnType<typeof allocate>,
-  y: typeof x,
-  samples: number,
-): number {
+/** The contenders of a length: two passes with each kind of store, and the blocked form. */
+const CONTENDERS = [
+  { algorithm: 'two-pass', streamingStores: false },
+  { algorithm: 'two-pass', streamingStores: true },
+  { algorithm: 'blocked', streamingStores: false },
+] as const;
+
+/** Median time of each contender, their timings interleaved. */
+function timesAt(length: number, dtype: Dtype, x: Floats, y: Floats, samples: number): number[] {
   const rounds = Math.max(1, Math.floor(2 ** 18 / length));
-  const times: Record<'two-pass' | 'blocked', number[]> = { 'two-pass': [], blocked: [] };
-  const options = { out: y.subarray(0, length), dtype: x instanceof Uint16Array ? dtype : undefined };
+  const times: number[][] = CONTENDERS.map(() => []);
+  const options = { out: y.subarray(0, length), dtype };
   const input = x.subarray(0, length);
   for (let s = 0; s <= samples; s++) {
-    for (const algorithm of ['two-pass', 'blocked'] as const) {
+    CONTENDERS.forEach((contender, i) => {
       const start = process.hrtime.bigint();
-      for (let r = 0; r < rounds; r++) softmax(input, { ...options, algorithm } as object);
-      if (s > 0) times[algorithm].push(Number(process.hrtime.bigint() - start)); // the first round warms up
-    }
+      for (let r = 0; r < rounds; r++) softmax(input, { ...options, ...contender });
+      if (s > 0) times[i].push(Number(process.hrtime.bigint() - start)); // the first round warms up
+    });
   }
-  return median(times['two-pass']) / median(times.blocked);
+  return times.map(median);
+}
+
+/** The least size from which a contender wins at every length up to the longest, between two lengths their middle. */
+class Threshold {
+  bytes: number | null = null;
+  #previous = 0;
+
+  add(bytes: number, wins: boolean): void {
+    if (!wins) this.bytes = null;
+    else this.bytes ??= this.#previous === 0 ? 0 : Math.round(Math.sqrt(bytes * this.#previous));
+    this.#previous = bytes;
+  }
 }
 
 /**
- * Measures from which row length on two passes beat the blocked form, for each instruction set and storage type, uses
- * the answer from now on and keeps it for later processes on this kind of machine. Takes about half a minute; run it on
- * an otherwise idle machine. Blocks between measurements only as long as one of them takes.
- * @returns the calibration, in bytes of a row, in and out together
+ * Measures from which size on two passes beat the blocked form and non-temporal stores pay, for each instruction set and
+ * storage type, uses the answer from now on and keeps it for later processes on this kind of machine. Takes about a
+ * minute; run it on an otherwise idle machine. Blocks the event loop for one measurement at a time.
+ * @returns the calibration, in bytes
  */
 export async function tune(options: TuneOptions = {}): Promise<Calibration> {
   const isas = options.isas ?? ([...isaList] as IsaName[]);
@@ -131,7 +157,7 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
   const before = native('isa')() as IsaName;
   const lengths: number[] = [];
   for (let n = 2 ** 15; n <= maxLength; n *= 2) lengths.push(n);
-  const result: Calibration = {};
+  const result: Calibration = { twoPassFrom: {}, streamFrom: {} };
   let done = 0;
   try {
     for (const dtype of dtypes) {
@@ -140,25 +166,22 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
       if (x instanceof Uint16Array) x.fill(0x3c00);
       else new Philox(1).uniform(x, -10, 10);
       for (const isa of isas) {
-        let threshold: number | null = null;
-        let previous = 0;
+        const twoPass = new Threshold();
+        const stream = new Threshold();
         for (const length of lengths) {
           options.signal?.throwIfAborted();
-          options.onProgress?.(
-            done++ / (isas.length * dtypes.length * lengths.length),
-            `${isa} ${dtype} ${length}`,
-          );
+          const share = done++ / (isas.length * dtypes.length * lengths.length);
+          options.onProgress?.(share, `${isa} ${dtype} ${length}`);
           await new Promise(setImmediate);
           native('setIsa')(isa);
-          const ratio = ratioAt(length, dtype, x, y, samples);
+          const [ordinary, streamed, blocked] = timesAt(length, dtype, x, y, samples);
           native('setIsa')(before);
           const bytes = 2 * length * x.BYTES_PER_ELEMENT;
-          // Two passes must keep winning up to the longest row; between two lengths the threshold is their middle.
-          if (ratio >= 0.99) threshold = null;
-          else threshold ??= previous === 0 ? 0 : Math.round(Math.sqrt(bytes * previous));
-          previous = bytes;
+          stream.add(bytes, streamed < 0.97 * ordinary);
+          twoPass.add(bytes, Math.min(streamed, ordinary) < 0.99 * blocked);
         }
-        (result[isa] ??= {})[dtype] = threshold;
+        (result.twoPassFrom[isa] ??= {})[dtype] = twoPass.bytes;
+        (result.streamFrom[isa] ??= {})[dtype] = stream.bytes;
       }
     }
   } finally {
@@ -173,10 +196,14 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
 function save(calibration: Calibration): void {
   const path = tuningFile();
   if (path === null) return;
-  const file: TuningFile = read(path) ?? { format: 1, machines: {} };
-  const known = file.machines[machineKey()]?.twoPassFrom ?? {};
-  for (const isa of ISAS) if (calibration[isa]) known[isa] = { ...known[isa], ...calibration[isa] };
-  file.machines[machineKey()] = { twoPassFrom: known, measured: new Date().toISOString() };
+  const file: TuningFile = read(path) ?? { format: 2, machines: {} };
+  const known: Calibration = file.machines[machineKey()] ?? { twoPassFrom: {}, streamFrom: {} };
+  for (const table of TABLES) {
+    for (const isa of ISAS) {
+      if (calibration[table][isa]) known[table][isa] = { ...known[table][isa], ...calibration[table][isa] };
+    }
+  }
+  file.machines[machineKey()] = { ...known, measured: new Date().toISOString() };
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.tmp`;
   writeFileSync(temporary, JSON.stringify(file, null, 2));

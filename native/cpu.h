@@ -45,6 +45,8 @@ struct Tuning {
   /// Bytes of a row of x and y together from which two passes beat the blocked form, per ISA and dtype (in = out);
   /// ~0 for never.
   size_t twoPassFrom[3][4];
+  /// Bytes of a call's x and y together from which non-temporal stores pay; ~0 for never.
+  size_t streamFrom[3][4];
 };
 Tuning& tuning();
 

@@ -48,6 +48,7 @@ struct Maybe : A {};
 enum class Algorithm : uint8_t { automatic, twoPass, online, blocked, recompute, reload };
 enum class EmptyRow : uint8_t { zero, nan };
 enum class Reduction : uint8_t { none, sum, mean };
+enum class Stores : uint8_t { automatic, ordinary, streaming };
 
 /// The strings that stand for an enumeration in JavaScript, in its order.
 template <class E>
@@ -64,6 +65,10 @@ struct Names<Algorithm> {
 template <>
 struct Names<EmptyRow> {
   static constexpr const char* list[] = {"zero", "nan"};
+};
+template <>
+struct Names<Stores> {
+  static constexpr const char* list[] = {"auto", "ordinary", "streaming"};
 };
 template <>
 struct Names<Reduction> {

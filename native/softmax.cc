@@ -2,6 +2,7 @@
 #ifdef SOFTLANE_OPERATIONS
 #include <algorithm>
 
+#include "cpu.h"
 #include "rows.h"
 
 namespace softlane {
@@ -15,6 +16,17 @@ struct Task {
   bool log, stream;
   double emptyRow;  ///< what an empty row is filled with
 };
+
+/// Non-temporal stores: where asked for, or where calibration has found a gain and rows are long enough to fill lines.
+bool streams(Stores stores, Algorithm algorithm, bool inPlace, size_t rows, size_t cols, Dtype in, Dtype out) {
+  if (stores != Stores::automatic) return stores == Stores::streaming;
+  constexpr size_t kShortest = 1024;
+  // Rows of several blocks keep their exponentials in y: a line that is in the cache must not be streamed.
+  const bool kept = (algorithm == Algorithm::blocked || algorithm == Algorithm::reload) && cols > kBlock;
+  if (kept) return false;
+  return !inPlace && cols >= kShortest &&
+         rows * cols * (sizeOf(in) + sizeOf(out)) >= tuning().streamFrom[int(currentIsa())][int(out)];
+}
 
 void oneRow(Run& run, const Task& task, const void* x, void* y) {
   const Row row{x, task.in, task.cols};
@@ -44,9 +56,9 @@ void oneRow(Run& run, const Task& task, const void* x, void* y) {
       if (stores) {
         kernels().scale(at(stored, computeOf(task.in), start), to, task.out, n, {factors[block], 0, task.stream});
       } else if (sum.pairs) {
-        kernels().log_scale_ext(from, task.in, to, task.out, n, form, logSum);
+        kernels().log_scale_ext(from, task.in, to, task.out, n, form, logSum, task.stream);
       } else {
-        kernels().log_scale(from, task.in, to, task.out, n, form, sum.mu, logSum);
+        kernels().log_scale(from, task.in, to, task.out, n, form, sum.mu, logSum, task.stream);
       }
     }
   });
@@ -58,7 +70,7 @@ namespace ops {
 
 void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, size_t rowStride, size_t outRowStride,
              Dtype dtype, Dtype outDtype, double temperature, Algorithm algorithm, bool log, EmptyRow emptyRow,
-             bool streamingStores, size_t threads) {
+             Stores stores, size_t threads) {
   requireStorage("x", x.element, dtype);
   requireStorage("out", out.element, outDtype);
   requireMatrix("x", x.length, rows, cols, rowStride);
@@ -67,15 +79,16 @@ void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, si
   if ((dtype == Dtype::f64) != (outDtype == Dtype::f64))
     throw rangeError("outDtype", "f64 exactly where dtype is", Names<Dtype>::list[int(outDtype)]);
   const bool inPlace = x.data == out.data && x.length;
-  if (inPlace && streamingStores) throw rangeError("streamingStores", "false when out is x", "true");
+  if (inPlace && stores == Stores::streaming) throw rangeError("streamingStores", "false when out is x", "true");
   if (inPlace && (dtype != outDtype || rowStride != outRowStride))
     throw rangeError("out", "of the same dtype and row stride as x when it is x", "another");
 
   const ExpForm form = formOf(temperature, outDtype);
   algorithm = chosen(algorithm, cols, dtype, outDtype, log);
+  const bool stream = streams(stores, algorithm, inPlace, rows, cols, dtype, outDtype);
   const double empty = emptyRow == EmptyRow::nan ? kNan : log ? -kInfinity : 0;
   const bool oneBlock = algorithm == Algorithm::blocked || algorithm == Algorithm::reload;
-  if (oneBlock && cols <= kBlock && !streamingStores) {
+  if (oneBlock && cols <= kBlock) {
     const size_t group = 16, grain = group * (1 + kPiece / (group * (cols + 1)));
     run.expect(rows * cols);
     run.useThreads(std::min(threads, 1 + rows * cols / (2 * kPiece)));
@@ -88,12 +101,12 @@ void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, si
                        outRowStride,
                        dtype,
                        outDtype};
-      kernels().softmax_rows(piece, form, log, empty, cols <= kTransposed);
+      kernels().softmax_rows(piece, form, log, empty, cols <= kTransposed, stream);
       run.advance((end - begin) * cols);
     });
     return;
   }
-  const Task task{dtype, outDtype, cols, algorithm, form, log, streamingStores, empty};
+  const Task task{dtype, outDtype, cols, algorithm, form, log, stream, empty};
   eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
     oneRow(inner, task, at(x.data, dtype, r * rowStride), at(out.data, outDtype, r * outRowStride));
   });

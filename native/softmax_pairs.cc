@@ -138,16 +138,19 @@ SOFTLANE_INLINE bool inRange(const E& e, V disjunction, V conjunction) {
   return strange == 0;
 }
 
-/// The whole block relative to one exponent, that of its first vector. float32 spans 250 binades, so unless a block's
+/// The whole block relative to one exponent, the largest of its first vectors. float32 spans 250 binades, so unless a block's
 /// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, masks (with scalef
 /// only those below -1e15) and a sum that underflows all show; the caller then takes reduceBlock.
 template <bool Unit, class V, class E, class In>
 SOFTLANE_INLINE bool reduceBlockPlain(const In* x, size_t n, const ExtOf<V, E>& ext, Pair& result) {
   constexpr size_t L = V::lanes;
-  V m, first;
   const auto minusInfinity = -__builtin_inff();
-  ext.template at<Unit, false>(n >= L ? V::load(x) : V::load(x, n, minusInfinity), m, first);
-  auto base = reduceMax(first);
+  // The largest of the first vectors: eight, so that even logits spread over thousands rarely leave the range.
+  V top = V::set(minusInfinity);
+  size_t seen = 0;
+  for (; seen + L <= n && seen < 8 * L; seen += L) top = max(V::load(x + seen), top);
+  if (seen < n && seen < 8 * L) top = max(V::load(x + seen, n - seen, minusInfinity), top);
+  auto base = reduceMax(round((Unit ? top : top * ext.quotient.hi) * ext.e.log2e));
   if (!(base > -0x1p17f && base < 0x1p17f)) base = 0;
   const Relative<V, E, Unit> relative(ext, base);
   V disjunction = ext.e.bias, conjunction = ext.e.bias;
@@ -219,7 +222,8 @@ void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
   });
 }
 
-void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double logSum) {
+void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double logSum,
+                   bool stream) {
   withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
@@ -228,7 +232,7 @@ void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const 
     const V h = V::set(high), l = V::set(S(logSum - double(high)));
     const V least = V::set(S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308));
     withFlag(form.unit, [&](auto unit) {
-      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, false, [&](V v) {
+      mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, stream, [&](V v) {
         if constexpr (decltype(unit)::value) return (v - h) - l;
         V z, d;
         quotient.divide(v, z, d);

@@ -16,6 +16,7 @@ constexpr S kNan = S(__builtin_nanf(""));
 struct RowEnd {
   bool log;
   double emptyRow;
+  bool stream;
 };
 
 template <class V, class E, class In, class Out, bool Unit>
@@ -40,7 +41,8 @@ struct RowKernel {
     const S mu = reduceMax(max(max(top[0], top[1]), max(top[2], top[3])));
     const V shift = V::set(mu);
     S* stored = scratch;
-    if constexpr (__is_same(S, Out)) stored = y;
+    if constexpr (__is_same(S, Out))
+      if (!end.stream) stored = y;  // a line that is to be streamed must not be in the cache
     if (end.log) stored = nullptr;
     const auto exponentials = [&](auto clamp) {
       const auto term = [&](V v) { return e.template expNonPositive<decltype(clamp)::value>(argument(v, shift)); };
@@ -63,13 +65,13 @@ struct RowKernel {
     if (!(sum - sum == 0)) sum = exponentials(Flag<true>{});
     if (!(sum > 0)) {
       const V fill = V::set(sum == 0 ? S(end.emptyRow) : sum);
-      mapSpan<V>(x, y, n, false, [&](V) { return fill; });
+      mapSpan<V>(x, y, n, end.stream, [&](V) { return fill; });
     } else if (end.log) {
       const V l = V::set(S(::log(double(sum))));
-      mapSpan<V>(x, y, n, false, [&](V v) { return argument(v, shift) - l; });
+      mapSpan<V>(x, y, n, end.stream, [&](V v) { return argument(v, shift) - l; });
     } else {
       const V factor = V::set(S(1 / double(sum)));
-      mapSpan<V>(static_cast<const S*>(stored), y, n, false, [&](V v) { return v * factor; });
+      mapSpan<V>(static_cast<const S*>(stored), y, n, end.stream, [&](V v) { return v * factor; });
     }
   }
 
@@ -113,14 +115,14 @@ struct RowKernel {
   }
 };
 
-void softmax_rows(const Rows& m, const ExpForm& form, bool log, double emptyRow, bool transposed) {
+void softmax_rows(const Rows& m, const ExpForm& form, bool log, double emptyRow, bool transposed, bool stream) {
   withInOut<false>(m.in, m.out, form, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using In = decltype(from);
     using Out = decltype(to);
     withFlag(form.unit, [&](auto unit) {
       const RowKernel<V, Exponential<V, decltype(precision)::value>, In, Out, decltype(unit)::value> kernel(
-          form, {log, emptyRow});
+          form, {log, emptyRow, stream});
       const In* x = static_cast<const In*>(m.x);
       Out* y = static_cast<Out*>(m.y);
       if (transposed) {

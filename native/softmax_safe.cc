@@ -191,12 +191,13 @@ void scale(const void* x, void* y, Dtype out, size_t n, const Affine& affine) {
   });
 }
 
-void log_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, double logSum) {
+void log_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, double logSum,
+               bool stream) {
   withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const V shift = V::set(S(mu)), inverse = V::set(S(form.inverse)), l = V::set(S(logSum));
-    mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, false,
+    mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, stream,
                [&](V v) { return (v - shift) * inverse - l; });
   });
 }

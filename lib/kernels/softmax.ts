@@ -50,7 +50,10 @@ export interface SoftmaxOptions extends RowOptions {
   outDtype?: Dtype;
   /** What a row becomes whose every element is -Infinity: p = 0 and log p = -Infinity, or NaN. Default 'zero'. */
   emptyRow?: 'zero' | 'nan';
-  /** Non-temporal stores in the last pass; not with out === x. Default false: measured slower on every machine so far. */
+  /**
+   * Non-temporal stores in the last pass; not with out === x. A gain past the caches on some CPUs, a loss on others.
+   * Default: where `softlane tune` has measured a gain. The bits do not depend on it.
+   */
   streamingStores?: boolean;
 }
 
@@ -82,7 +85,7 @@ function outDtypeOf(out: Floats | undefined, o: SoftmaxOptions, x: Floats, dtype
     if (o.outDtype === undefined) return dtype;
     return check.oneOf('outDtype', o.outDtype, DTYPES);
   }
-  if ((out instanceof Float64Array) !== (x instanceof Float64Array)) {
+  if (out instanceof Float64Array !== x instanceof Float64Array) {
     throw check.typeError('out', dtype === 'f64' ? 'a Float64Array' : 'a Float32Array or a Uint16Array', out);
   }
   const sixteen = out instanceof Uint16Array && x instanceof Uint16Array;
@@ -119,7 +122,11 @@ function prepare(log: boolean, x: Floats, given: SoftmaxOptions | undefined): Pr
     o.algorithm ?? 'auto',
     log,
     o.emptyRow ?? 'zero',
-    o.streamingStores ?? false,
+    o.streamingStores === undefined
+      ? 'auto'
+      : check.boolean('streamingStores', o.streamingStores)
+        ? 'streaming'
+        : 'ordinary',
     threadsOf(o.threads),
   ];
   return { operation: 'softmax', args, result: out };

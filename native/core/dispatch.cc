@@ -44,18 +44,19 @@ std::string chooseIsa() {
   return "";
 }
 
-// The defaults that `softlane tune` replaces, from benchmarks/README.md. float32 and float64: two passes win where the row
-// and its result are out of the last-level cache (AVX-512: already where they take a quarter of it); without vectors the
-// exponential always binds. 16-bit results: the blocked form keeps float32 exponentials aside, so two passes win as soon
-// as a row is longer than a block.
+// The defaults that `softlane tune` replaces, from benchmarks/README.md. Two passes win where a row and its result no
+// longer fit the last-level cache (AVX-512: already from two thirds of it); without vectors the exponential always binds.
+// 16-bit results: the blocked form keeps float32 exponentials aside, so two passes win earlier. Non-temporal stores are a
+// loss on some CPUs and a gain on others: only calibration turns them on.
 Tuning& tuning() {
   static Tuning table = [] {
     const size_t last = cpu::caches().l3 ? cpu::caches().l3 : size_t(32) << 20, never = ~size_t(0);
     Tuning t;
     for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
-      const size_t from = isa == Isa::avx512 ? last / 4 : isa == Isa::avx2 ? 2 * last : never;
+      const size_t from = isa == Isa::avx512 ? last / 3 * 2 : isa == Isa::avx2 ? last : never;
+      for (size_t& bytes : t.streamFrom[int(isa)]) bytes = never;
       for (Dtype dtype : {Dtype::f32, Dtype::f64}) t.twoPassFrom[int(isa)][int(dtype)] = from;
-      for (Dtype dtype : {Dtype::bf16, Dtype::f16}) t.twoPassFrom[int(isa)][int(dtype)] = 4 * kBlock + 1;
+      for (Dtype dtype : {Dtype::bf16, Dtype::f16}) t.twoPassFrom[int(isa)][int(dtype)] = last / 2;
     }
     return t;
   }();

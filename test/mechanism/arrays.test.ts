@@ -1,5 +1,5 @@
 import { logSumExp, logSumExpAsync, memory, softmax, softmaxAsync } from '../../lib/index.js';
-import { expectCleanEnding, runFixture } from '../helpers/child.js';
+
 import { expectSameBits } from '../helpers/compare.js';
 import { detach, resizable } from '../helpers/errors.js';
 import { normalRow, POISON } from '../helpers/rows.js';

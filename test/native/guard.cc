@@ -144,11 +144,11 @@ void fromInToOut(Spans& s, const char* isa, Dtype in, Dtype out, const ExpForm& 
   }
   with("log_scale_ext", [&](Spans& s) {
     const void* x = s.in(in, n);
-    k.log_scale_ext(x, in, s.out(out, n), out, n, form, 12.5);
+    k.log_scale_ext(x, in, s.out(out, n), out, n, form, 12.5, true);
   });
   with("log_scale", [&](Spans& s) {
     const void* x = s.in(in, n);
-    k.log_scale(x, in, s.out(out, n), out, n, form, 12, 0.5);
+    k.log_scale(x, in, s.out(out, n), out, n, form, 12, 0.5, true);
   });
   with("convert", [&](Spans& s) {
     const void* x = s.in(in, n);
@@ -158,13 +158,13 @@ void fromInToOut(Spans& s, const char* isa, Dtype in, Dtype out, const ExpForm& 
   for (bool log : {false, true}) {
     with("softmax_rows", [&](Spans& s) {
       const void* x = s.in(in, n);
-      k.softmax_rows({x, s.out(out, n), 1, n, n, n, in, out}, form, log, 0, false);
+      k.softmax_rows({x, s.out(out, n), 1, n, n, n, in, out}, form, log, 0, false, true);
     });
     if (n > kTransposed) continue;
     for (size_t rows : {1, 2, 15, 17})
       with("softmax_rows", [&](Spans& s) {
         const void* x = s.in(in, rows * n);
-        k.softmax_rows({x, s.out(out, rows * n), rows, n, n, n, in, out}, form, log, 0, true);
+        k.softmax_rows({x, s.out(out, rows * n), rows, n, n, n, in, out}, form, log, 0, true, false);
       });
   }
 }

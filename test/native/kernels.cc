@@ -112,7 +112,7 @@ TEST(log_scale_ext_writes_log_probabilities) {
     eachCase(false, [&](Dtype in, Dtype out, const ExpForm& form, size_t n, Elements x) {
       Elements y(out, n, 1);
       const double logSum = 33.123456789;
-      kernels().log_scale_ext(x.data(), in, y.data(), out, n, form, logSum);
+      kernels().log_scale_ext(x.data(), in, y.data(), out, n, form, logSum, false);
       for (size_t i = 0; i < n; i++) {
         const double wanted = x[i] / form.temperature - logSum;
         const double arithmetic = form.wide || out == Dtype::f64 ? 1e-15 : 1.2e-7;
@@ -169,7 +169,7 @@ TEST(exponentials_below_a_maximum) {
         }
       }
       Elements l(out, n, 1);
-      kernels().log_scale(x.data(), in, l.data(), out, n, form, mu, 1.75);
+      kernels().log_scale(x.data(), in, l.data(), out, n, form, mu, 1.75, false);
       for (size_t i = 0; i < n; i++) {
         const double wanted = (x[i] - mu) / form.temperature - 1.75;
         const double arithmetic = form.wide || out == Dtype::f64 ? 1e-15 : 2.4e-7;
@@ -243,7 +243,7 @@ TEST(softmax_rows_of_one_block) {
               for (size_t i = 0; i < rows * strideY; i++) y.set(i, 12345);
               const double untouched = y[0];
               kernels().softmax_rows({x.data(), y.data(), rows, cols, strideX, strideY, in, out}, form, log, 0,
-                                     transposed);
+                                     transposed, false);
               for (size_t r = 0; r < rows; r++) {
                 double mu = -kInfinity, sum = 0;
                 for (size_t c = 0; c < cols; c++) mu = std::fmax(mu, x[r * strideX + c]);

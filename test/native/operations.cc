@@ -35,7 +35,7 @@ Elements softmaxOf(Elements& x, Shape shape, Dtype dtype, Algorithm algorithm, b
   Elements y(dtype, n, 1);
   Run run;
   ops::softmax(run, in(x, dtype, n), out<InPlace<Any>>(y, dtype, n), shape.rows, shape.cols, shape.cols, shape.cols,
-               dtype, dtype, temperature, algorithm, log, EmptyRow::zero, false, threads);
+               dtype, dtype, temperature, algorithm, log, EmptyRow::zero, Stores::ordinary, threads);
   return y;
 }
 
@@ -159,7 +159,7 @@ TEST(bad_arguments_are_refused_before_anything_is_written) {
     Run run;
     try {
       ops::softmax(run, in(x, Dtype::f32, 12), out<InPlace<Any>>(y, Dtype::f32, 12), rows, cols, stride, cols, dtype,
-                   Dtype::f32, temperature, Algorithm::automatic, false, EmptyRow::zero, false, 1);
+                   Dtype::f32, temperature, Algorithm::automatic, false, EmptyRow::zero, Stores::ordinary, 1);
     } catch (const Error& error) {
       const std::string quoted = std::string("\"") + argument + "\" must be ";
       CHECK(error.message.find(quoted) == 0, "%s", error.message.c_str());

@@ -1,5 +1,7 @@
 /** `softlane tune` */
 import type { Command } from 'commander';
+import type { Dtype } from '../../kernels/arguments.js';
+import type { Isa } from '../../machine.js';
 import type { TuneOptions } from '../../tuning.js';
 import { interruptible } from '../interrupt.js';
 import { positiveInteger } from '../options.js';
@@ -11,7 +13,7 @@ export function register(program: Command): void {
   program
     .command('tune')
     .description(
-      "measure from which row length two passes win, and keep it for `auto` (in the user's cache folder)",
+      'measure from which size two passes and streaming stores win, and keep it for `auto` in the cache folder',
     )
     .option('--isa <names>', 'instruction sets, separated by commas; default those available')
     .option('--dtype <names>', 'storage types, separated by commas; default f32,f64,bf16,f16')
@@ -43,13 +45,15 @@ async function run(flags: Flags): Promise<void> {
   const calibration = await interruptible((signal) => softlane.tune({ ...options, signal })).finally(() =>
     bar.stop(),
   );
-  for (const [isa, dtypes] of Object.entries(calibration)) {
-    for (const [dtype, bytes] of Object.entries(dtypes ?? {})) {
-      const answer =
-        bytes === null
-          ? 'blocked at every length measured'
-          : `two-pass from ${formatBytes(bytes)} a row, in and out together`;
-      process.stdout.write(`${isa.padEnd(8)}${dtype.padEnd(6)}${answer}\n`);
+  const since = (bytes: number | null | undefined): string =>
+    bytes == null ? 'never' : `from ${formatBytes(bytes)}`;
+  process.stdout.write(
+    `${'isa'.padEnd(9)}${'dtype'.padEnd(7)}${'two passes (row)'.padEnd(20)}streaming stores (call)\n`,
+  );
+  for (const [isa, dtypes] of Object.entries(calibration.twoPassFrom)) {
+    for (const [dtype, bytes] of Object.entries(dtypes)) {
+      const stream = calibration.streamFrom[isa as Isa]?.[dtype as Dtype];
+      process.stdout.write(`${isa.padEnd(9)}${dtype.padEnd(7)}${since(bytes).padEnd(20)}${since(stream)}\n`);
     }
   }
   const path = softlane.info().tuning;
