@@ -11,7 +11,7 @@
 //   max(a, b), min(a, b)  b if either is NaN (x86 order)
 //   round(v)              to the nearest integer, ties to even, |v| < 2^21 (F64: 2^50)
 //   scalePow2(m, k)       m * 2^k for integer k <= 127 (F64: 1023); AVX-512 gives subnormals, the others zero below them
-//   bitOr, bitAnd        of the representations
+//   bitOr                 of the representations
 //   reduceAdd, reduceMax  by halves: a fixed order
 #pragma once
 #include <math.h>

@@ -53,17 +53,18 @@ struct ExponentialBase {
     mantissa = polynomial(subtractLn2(z, exponent, ln2Hi, ln2Lo));
   }
 
-  /// e^z 2^-base, z = x / T, for results below 2^127; zero far below. `centre` is bias - base, `low` (base - 126) ln 2
-  /// (both from centreOn). Without scalef the biased exponent is in the low bits of `biased`, valid if the rest of its
-  /// bits are those of the bias. d, where given, corrects z.
-  SOFTLANE_INLINE V extRelative(V z, V centre, V& biased, const V* d = nullptr) const {
-    biased = mulAdd(z, log2e, centre);
+  /// e^z 2^-base for z between `low` and `high`, which with `centre` come from centreOn; d, where given, corrects z. For
+  /// types without scalef: the biased exponent appears in the low bits of z log2 e + centre, and one shift makes 2^k.
+  SOFTLANE_INLINE V extRelative(V z, V centre, const V* d = nullptr) const {
+    const V biased = mulAdd(z, log2e, centre);
     V t = subtractLn2(z, biased - centre, ln2Hi, ln2Lo);
     return polynomial(d ? t + *d : t) * shiftToExponent(biased);
   }
-  SOFTLANE_INLINE void centreOn(V base, V& centre, V& low) const {
+  SOFTLANE_INLINE void centreOn(V base, V& centre, V& low, V& high) const {
+    const V reach = V::set(sizeof(S) == 4 ? 126 : 1022), ln2 = V::set(S(0x1.62e42fefa39efp-1));
     centre = bias - base;
-    low = (base - V::set(sizeof(S) == 4 ? 126 : 1022)) * V::set(S(0x1.62e42fefa39efp-1));
+    low = (base - reach) * ln2;
+    high = (base + reach) * ln2;
   }
 
   /// e^a for a <= 0, -infinity gives 0, NaN stays. With scalef and without the clamp, a finite a below -1e15 may give

@@ -28,7 +28,7 @@ double Normaliser::probability(double x, const ExpForm& form) const {
 Algorithm chosen(Algorithm algorithm, size_t cols, Dtype in, Dtype out, bool reduces) {
   if (algorithm != Algorithm::automatic) return algorithm;
   const Isa isa = currentIsa();
-  if (reduces) return isa == Isa::avx512 ? Algorithm::twoPass : Algorithm::online;
+  if (reduces) return Algorithm::twoPass;  // one read, no second exponential: the least of everything
   const size_t bytes = cols * (sizeOf(in) + sizeOf(out));
   return bytes >= tuning().twoPassFrom[int(isa)][int(out)] ? Algorithm::twoPass : Algorithm::blocked;
 }

@@ -26,8 +26,7 @@ template <class V, class E>
 struct ExtOf {
   E e;
   Quotient<V> quotient;
-  double temperature;
-  SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form), temperature(form.temperature) {}
+  SOFTLANE_INLINE explicit ExtOf(const ExpForm& form) : quotient(form) {}
   template <bool Unit, bool Clamp>
   SOFTLANE_INLINE void at(V x, V& m, V& k) const {
     if constexpr (Clamp) x = quotient.clamped(x);
@@ -88,59 +87,54 @@ SOFTLANE_INLINE Pair reduceBlock(const In* x, size_t n, const ExtOf<V, E>& ext) 
   return total;
 }
 
-/// e^(x/T) 2^-base without clamps, base being the same for a whole span. With scalef -infinity gives 0 (a factor
-/// 2^-infinity is 0 even times NaN); without, what lies 126 binades or more below base is 0.
+/// e^(x/T) 2^-base without clamps, base being the same for a whole span, for results below 2^127. With scalef -infinity
+/// gives 0 (a factor 2^-infinity is 0 even times NaN); without, what lies 126 binades or more below base is 0.
 template <class V, class E, bool Unit>
 struct Relative {
   const ExtOf<V, E>& ext;
-  V base, centre, low;
+  V base, centre, low, high;
   SOFTLANE_INLINE Relative(const ExtOf<V, E>& exponential, typename V::Scalar exponent)
-      : ext(exponential), base(V::set(exponent)), centre(base), low(base) {
-    if constexpr (!V::hasScalef) ext.e.centreOn(base, centre, low);
+      : ext(exponential), base(V::set(exponent)), centre(base), low(base), high(base) {
+    if constexpr (!V::hasScalef) ext.e.centreOn(base, centre, low, high);
   }
-  /// Without scalef: the caller sees to the range, by the bits of `biased`.
-  SOFTLANE_INLINE V unchecked(V x, V& biased) const {
+  /// Without scalef a result of 2^127 or more would be any number: its sign bit is then set in `strange`.
+  SOFTLANE_INLINE V at(V x, V& strange) const {
     if constexpr (V::hasScalef) {
       V m, k;
       ext.template at<Unit, false>(x, m, k);
       return scalePow2(m, k - base);
     } else if constexpr (Unit) {
-      return ext.e.extRelative(x, centre, biased);
+      strange = bitOr(strange, high - x);
+      return zeroBelow(ext.e.extRelative(x, centre), x, low);
     } else {
       V z, d;
       ext.quotient.divide(x, z, d);
-      return ext.e.extRelative(z, centre, biased, &d);
+      strange = bitOr(strange, high - z);
+      return zeroBelow(ext.e.extRelative(z, centre, &d), z, low);
     }
   }
+  /// For results known to be at most 1.
   SOFTLANE_INLINE V at(V x) const {
-    V biased;
-    V p = unchecked(x, biased);
+    V strange = base;
+    V p = at(x, strange);
     if constexpr (V::hasScalef) return abs(p);
-    else return zeroBelow(p, Unit ? x : x * ext.quotient.hi, low);
+    else return p;
   }
 };
 
-/// Whether every biased exponent of a block was valid, from the disjunction and conjunction of their bits.
-template <class V, class E>
-SOFTLANE_INLINE bool inRange(const E& e, V disjunction, V conjunction) {
-  using S = typename V::Scalar;
-  using Bits = decltype(bitsOf(S()));
-  constexpr Bits low = sizeof(S) == 4 ? 0xff : 0x7ff;
-  S any[V::lanes], all[V::lanes], bias[V::lanes];
-  disjunction.store(any);
-  conjunction.store(all);
-  e.bias.store(bias);
-  Bits strange = 0;
-  for (int i = 0; i < V::lanes; i++) {
-    const Bits expected = bitsOf(bias[i]) & ~low;
-    strange |= ((bitsOf(any[i]) & ~low) ^ expected) | ((bitsOf(all[i]) & ~low) ^ expected);
-  }
-  return strange == 0;
+/// Whether the sign bit is set in any lane.
+template <class V>
+SOFTLANE_INLINE bool anySign(V v) {
+  typename V::Scalar lane[V::lanes];
+  v.store(lane);
+  bool any = false;
+  for (int i = 0; i < V::lanes; i++) any |= bool(signbit(lane[i]));
+  return any;
 }
 
 /// The whole block relative to one exponent, the largest of its first vectors. float32 spans 250 binades, so unless a block's
-/// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, masks (with scalef
-/// only those below -1e15) and a sum that underflows all show; the caller then takes reduceBlock.
+/// logits differ by more than 80, nothing is lost: no maximum, no rescaling, no clamp. Overflow, NaN, with scalef masks
+/// below -1e15, and a sum that underflows all show; the caller then takes reduceBlock.
 template <bool Unit, class V, class E, class In>
 SOFTLANE_INLINE bool reduceBlockPlain(const In* x, size_t n, const ExtOf<V, E>& ext, Pair& result) {
   constexpr size_t L = V::lanes;
@@ -153,25 +147,13 @@ SOFTLANE_INLINE bool reduceBlockPlain(const In* x, size_t n, const ExtOf<V, E>& 
   auto base = reduceMax(round((Unit ? top : top * ext.quotient.hi) * ext.e.log2e));
   if (!(base > -0x1p17f && base < 0x1p17f)) base = 0;
   const Relative<V, E, Unit> relative(ext, base);
-  V disjunction = ext.e.bias, conjunction = ext.e.bias;
-  const auto term = [&](V v) {
-    V biased;
-    V p = relative.unchecked(v, biased);
-    if constexpr (!V::hasScalef) {
-      disjunction = bitOr(disjunction, biased);
-      conjunction = bitAnd(conjunction, biased);
-    }
-    return p;
-  };
-  // What the lanes beyond a tail hold must add nothing: without scalef, the exponent whose power of two is 0.
-  using S = typename V::Scalar;
-  const double nothing = (double(base) - (sizeof(S) == 4 ? 127 : 1023)) * 0x1.62e42fefa39efp-1 * ext.temperature;
-  const auto filling = V::hasScalef ? S(minusInfinity) : S(nothing);
+  V strange = V::set(0);
+  const auto term = [&](V v) { return relative.at(v, strange); };
   const auto sum = reduceAdd(sumSpan<V>(
       n, [&](size_t i) { return term(V::load(x + i)); },
-      [&](size_t i, size_t rest) { return term(V::load(x + i, rest, filling)); }));
+      [&](size_t i, size_t rest) { return term(V::load(x + i, rest, minusInfinity)); }));
   result = {double(sum), double(base)};
-  return sum > 0x1p-60f && sum < 0x1p120f && (V::hasScalef || inRange(ext.e, disjunction, conjunction));
+  return sum > 0x1p-60f && sum < 0x1p120f && (V::hasScalef || !anySign(strange));
 }
 
 bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* blocks) {

@@ -79,7 +79,6 @@ SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {_mm256_max_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {_mm256_min_ps(a.v, b.v)}; }
 SOFTLANE_INLINE F32 round(F32 a) { return {_mm256_round_ps(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm256_or_ps(a.v, b.v)}; }
-SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm256_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) {
   return {_mm256_blendv_ps(b.v, a.v, _mm256_cmp_ps(test.v, _mm256_setzero_ps(), _CMP_EQ_OQ))};
@@ -183,7 +182,6 @@ SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {_mm256_max_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm256_min_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {_mm256_round_pd(a.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
 SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm256_or_pd(a.v, b.v)}; }
-SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm256_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
   return {_mm256_blendv_pd(b.v, a.v, _mm256_cmp_pd(test.v, _mm256_setzero_pd(), _CMP_EQ_OQ))};
 }

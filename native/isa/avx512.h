@@ -73,7 +73,6 @@ SOFTLANE_INLINE F32 round(F32 a) { return {_mm512_roundscale_ps(a.v, 0x08)}; }
 /// |a|: makes -0 from a meaningless mantissa times 2^-huge an honest 0
 SOFTLANE_INLINE F32 abs(F32 a) { return {_mm512_abs_ps(a.v)}; }
 SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {_mm512_or_ps(a.v, b.v)}; }
-SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {_mm512_and_ps(a.v, b.v)}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) {
   return {_mm512_mask_mov_ps(b.v, _mm512_cmp_ps_mask(test.v, _mm512_setzero_ps(), _CMP_EQ_OQ), a.v)};
@@ -174,7 +173,6 @@ SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {_mm512_min_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {_mm512_roundscale_pd(a.v, 0x08)}; }
 SOFTLANE_INLINE F64 abs(F64 a) { return {_mm512_abs_pd(a.v)}; }
 SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {_mm512_or_pd(a.v, b.v)}; }
-SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {_mm512_and_pd(a.v, b.v)}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) {
   return {_mm512_mask_mov_pd(b.v, _mm512_cmp_pd_mask(test.v, _mm512_setzero_pd(), _CMP_EQ_OQ), a.v)};
 }

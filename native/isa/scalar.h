@@ -79,7 +79,6 @@ SOFTLANE_INLINE F32 max(F32 a, F32 b) { return {a.v > b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F32 min(F32 a, F32 b) { return {a.v < b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F32 round(F32 a) { return {(a.v + 0x1.8p23f) - 0x1.8p23f}; }
 SOFTLANE_INLINE F32 bitOr(F32 a, F32 b) { return {bitCast<float>(bitCast<uint32_t>(a.v) | bitCast<uint32_t>(b.v))}; }
-SOFTLANE_INLINE F32 bitAnd(F32 a, F32 b) { return {bitCast<float>(bitCast<uint32_t>(a.v) & bitCast<uint32_t>(b.v))}; }
 /// a where test is zero, b elsewhere
 SOFTLANE_INLINE F32 selectZero(F32 test, F32 a, F32 b) { return {test.v == 0 ? a.v : b.v}; }
 SOFTLANE_INLINE F32 scalePow2(F32 m, F32 k) {
@@ -134,7 +133,6 @@ SOFTLANE_INLINE F64 max(F64 a, F64 b) { return {a.v > b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F64 min(F64 a, F64 b) { return {a.v < b.v ? a.v : b.v}; }
 SOFTLANE_INLINE F64 round(F64 a) { return {(a.v + 0x1.8p52) - 0x1.8p52}; }
 SOFTLANE_INLINE F64 bitOr(F64 a, F64 b) { return {bitCast<double>(bitCast<uint64_t>(a.v) | bitCast<uint64_t>(b.v))}; }
-SOFTLANE_INLINE F64 bitAnd(F64 a, F64 b) { return {bitCast<double>(bitCast<uint64_t>(a.v) & bitCast<uint64_t>(b.v))}; }
 SOFTLANE_INLINE F64 selectZero(F64 test, F64 a, F64 b) { return {test.v == 0 ? a.v : b.v}; }
 SOFTLANE_INLINE F64 scalePow2(F64 m, F64 k) {
   double d = k.v > -1023 ? k.v : -1023;
