@@ -70,7 +70,7 @@
       "defines": ["NAPI_VERSION=8"],
       "dependencies": ["<@(isas)"],
       # The pool's threads outlive every environment: the library must never be unloaded under them.
-      "conditions": [["OS=='linux'", { "ldflags": ["-Wl,-z,nodelete", "-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-pthread"] }]]
+      "conditions": [["OS=='linux'", { "ldflags": ["-Wl,-z,nodelete", "-Wl,--exclude-libs,ALL", "-pthread"] }]]
     }
   ]
 }
