@@ -18,10 +18,10 @@
       "OTHER_CPLUSPLUSFLAGS": ["-ffp-contract=off"]
     },
     "msvs_settings": { "VCCLCompilerTool": { "ExceptionHandling": 1, "AdditionalOptions": ["/std:c++17"] } },
-    "conditions": [["target_arch=='x64'", { "defines": ["SOFTLANE_X86_KERNELS"] }]]
+    "conditions": [["target_arch=='x64' and OS=='linux'", { "defines": ["SOFTLANE_X86_KERNELS"] }]]
   },
   "conditions": [
-    ["target_arch=='x64'", {
+    ["target_arch=='x64' and OS=='linux'", {
       "variables": { "isas": ["softlane_scalar", "softlane_avx2", "softlane_avx512"] },
       "targets": [
         {
@@ -48,7 +48,7 @@
           "sources": ["<!@(node tools/native.cjs sources test/native)"],
           "dependencies": ["softlane_scalar"],
           "conditions": [
-            ["target_arch=='x64'", { "dependencies": ["softlane_avx2", "softlane_avx512"] }],
+            ["target_arch=='x64' and OS=='linux'", { "dependencies": ["softlane_avx2", "softlane_avx512"] }],
             ["OS=='linux'", { "ldflags": ["-pthread"] }]
           ]
         }

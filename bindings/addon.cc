@@ -55,7 +55,7 @@ void setTuning(const Napi::CallbackInfo& info) {
   const double bytes = info[3].As<Napi::Number>();
   if (isa >= 3 || dtype >= 4) return;
   auto& table = stream ? tuning().streamFrom : tuning().twoPassFrom;
-  table[isa][dtype] = bytes < 9e15 ? size_t(bytes) : ~size_t(0);
+  table[isa][dtype] = bytes >= 0 && bytes < 9e15 ? size_t(bytes) : ~size_t(0);
 }
 
 template <auto op>
@@ -84,8 +84,13 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   function("threads", [](const Napi::CallbackInfo& info) -> Napi::Value {
     return Napi::Number::New(info.Env(), double(pool::threads()));
   });
-  function("setThreads",
-           [](const Napi::CallbackInfo& info) { pool::setThreads(info[0].As<Napi::Number>().Uint32Value()); });
+  function("setThreads", [](const Napi::CallbackInfo& info) {
+    try {
+      pool::setThreads(info[0].As<Napi::Number>().Uint32Value());
+    } catch (const std::exception& e) {
+      throw Napi::Error::New(info.Env(), std::string("softlane could not start a thread: ") + e.what());
+    }
+  });
   function("machine", machine);
   function("memory", memory);
   function("setTuning", setTuning);

@@ -193,6 +193,7 @@ struct Call<op> {
       Reader reader(env, values, *static_cast<Signature*>(data), false);
       Arguments arguments = readAll(reader);
       Run run;
+      const IsaScope scope(currentIsa());
       return std::apply(
           [&](auto&... each) -> napi_value {
             if constexpr (!std::is_void_v<R>) return toValue(env, op(run, each...));
@@ -230,7 +231,14 @@ struct Call<op> {
       if (type == napi_function) napi_create_reference(env, progress, 1, &job->progress);
       napi_create_reference(env, kept, 1, &job->arguments);
       napi_create_promise(env, &job->deferred, &promised);
-      Environment::of(env)->start(env, std::move(job));
+      try {
+        Environment::of(env)->start(env, job.get());
+        job.release();
+      } catch (...) {
+        for (napi_ref ref : {job->arguments, job->progress})
+          if (ref) napi_delete_reference(env, ref);
+        napi_reject_deferred(env, job->deferred, errorFrom(env, std::current_exception()));
+      }
       return promised;
     } catch (...) {
       return throwCurrent(env);

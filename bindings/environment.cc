@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <new>
+#include <system_error>
 
 namespace softlane {
 namespace {
@@ -34,6 +35,8 @@ napi_value errorFrom(napi_env env, std::exception_ptr failure) {
     else make(napi_create_range_error, "ERR_OUT_OF_RANGE", e.message);
   } catch (const std::bad_alloc&) {
     make(napi_create_error, "ERR_OUT_OF_MEMORY", "softlane could not allocate its scratch memory");
+  } catch (const std::system_error& e) {
+    make(napi_create_error, "ERR_NO_THREAD", std::string("softlane could not start a thread: ") + e.what());
   } catch (const std::exception& e) {
     make(napi_create_error, "ERR_INTERNAL", e.what());
   }
@@ -58,8 +61,7 @@ void Environment::create(napi_env env) {
   napi_add_env_cleanup_hook(env, tearDown, self);
 }
 
-void Environment::start(napi_env env, std::unique_ptr<Job> owned) {
-  Job* job = owned.get();
+void Environment::start(napi_env env, Job* job) {
   job->environment = this;
   job->control.job = job;
   if (job->progress) job->control.notify = notify;
@@ -69,24 +71,26 @@ void Environment::start(napi_env env, std::unique_ptr<Job> owned) {
   }
   try {
     jobs_.insert(job);
-    pool::submit([this, job] {
-      try {
-        Run run(&job->control);
-        if (!run.stopped()) job->execute(run);
-      } catch (...) {
-        job->failure = std::current_exception();
-      }
-      napi_call_threadsafe_function(back_, new Message{job, true}, napi_tsfn_nonblocking);
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--running_ == 0) idle_.notify_all();
-    });
+    pool::submit(
+        [this, job] {
+          try {
+            Run run(&job->control);
+            const IsaScope scope(job->isa);
+            if (!run.stopped()) job->execute(run);
+          } catch (...) {
+            job->failure = std::current_exception();
+          }
+          napi_call_threadsafe_function(back_, new Message{job, true}, napi_tsfn_nonblocking);
+          std::lock_guard<std::mutex> lock(mutex_);
+          if (--running_ == 0) idle_.notify_all();
+        },
+        this);
   } catch (...) {
     std::lock_guard<std::mutex> lock(mutex_);
     running_--;
     jobs_.erase(job);
     throw;
   }
-  owned.release();
   if (jobs_.size() == 1) napi_ref_threadsafe_function(env, back_);
 }
 
@@ -137,8 +141,10 @@ void Environment::release(napi_env env, Job* job) {
 void Environment::tearDown(void* data) {
   auto* self = static_cast<Environment*>(data);
   for (Job* job : self->jobs_) job->control.closing.store(true);
+  const size_t unstarted = pool::forget(self);  // do not wait behind the work of other environments
   std::unique_lock<std::mutex> lock(self->mutex_);
-  self->idle_.wait(lock, [&] { return self->running_ == 0; });
+  self->running_ -= unstarted;
+  while (self->running_ != 0) self->idle_.wait_for(lock, std::chrono::hours(1));
   lock.unlock();
   for (Job* job : self->jobs_) self->release(self->env_, job);
   self->jobs_.clear();

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 
+#include "../native/cpu.h"
 #include "../native/ops.h"
 
 namespace softlane {
@@ -27,6 +28,7 @@ class Job {
   std::exception_ptr failure;
   std::atomic<int64_t> nextReport{0};
   class Environment* environment = nullptr;
+  Isa isa = currentIsa();  ///< of the moment of the call
 };
 
 class Environment {
@@ -35,7 +37,8 @@ class Environment {
   static void create(napi_env env);
 
   /// Takes the job and runs it on the pool.
-  void start(napi_env env, std::unique_ptr<Job> job);
+  /// Runs the job on the pool and owns it from then on. Throws if it cannot; the caller still owns it then.
+  void start(napi_env env, Job* job);
   size_t pending() const { return jobs_.size(); }
 
  private:

@@ -94,7 +94,7 @@ size_t Reader::indexOf(napi_value value, const char* name, const char* const* li
   std::string all;
   if (napi_get_value_string_latin1(env_, value, text, sizeof text, &length) == napi_ok) {
     for (size_t i = 0; i < count; i++)
-      if (std::strcmp(list[i], text) == 0) return i;
+      if (std::strlen(list[i]) == length && std::memcmp(list[i], text, length) == 0) return i;
   }
   for (size_t i = 0; i < count; i++) all += (i ? ", '" : "'") + std::string(list[i]) + "'";
   throw rangeError(name, "one of " + all, describe(value));

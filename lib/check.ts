@@ -80,3 +80,15 @@ export function options<T extends object>(value: T | undefined): T {
   }
   return value;
 }
+
+/**
+ * Whether a value is a typed array of a class, also where it comes from another realm (a vm context, a test sandbox),
+ * whose classes are other objects.
+ */
+export function isA<T extends ArrayBufferView>(value: unknown, kind: new (length: number) => T): value is T {
+  return (
+    value instanceof kind ||
+    (ArrayBuffer.isView(value) &&
+      (value as { [Symbol.toStringTag]?: string })[Symbol.toStringTag] === kind.name)
+  );
+}

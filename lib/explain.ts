@@ -6,14 +6,12 @@ import { DTYPES } from './kernels/arguments.js';
 import type { Dtype } from './kernels/arguments.js';
 import { chosenAlgorithm } from './kernels/softmax.js';
 import type { SoftmaxAlgorithm } from './kernels/softmax.js';
-import { isa, setIsa } from './machine.js';
+import { availableIsas, isa } from './machine.js';
 import type { Isa } from './machine.js';
 import { tuningPath } from './tuning.js';
 
 /** A softmax call to be explained. */
 export interface SoftmaxCase {
-  /** Default 1. */
-  rows?: number;
   /** Elements in a row. */
   cols: number;
   /** Default 'f32'. */
@@ -22,7 +20,8 @@ export interface SoftmaxCase {
   outDtype?: Dtype;
   /** Default: the instruction set in use. */
   isa?: Isa;
-  /** Default 1; the choice does not depend on it. */
+  /** The choice depends on neither. */
+  rows?: number;
   threads?: number;
 }
 
@@ -39,21 +38,17 @@ export interface Explanation {
  */
 export function explain(operation: 'softmax', call: SoftmaxCase): Explanation {
   check.oneOf('operation', operation, ['softmax']);
+  if (typeof call !== 'object' || call === null) throw check.typeError('call', 'an object with cols', call);
   const cols = check.positiveInteger('cols', call.cols);
   const dtype = check.oneOf('dtype', call.dtype ?? 'f32', DTYPES);
   const outDtype = check.oneOf('outDtype', call.outDtype ?? dtype, DTYPES);
-  const before = isa();
-  setIsa(call.isa ?? before);
-  try {
-    const algorithm = chosenAlgorithm(cols, dtype, outDtype);
-    const source = tuningPath() === null ? 'built-in default' : `calibration in ${tuningPath()}`;
-    const size = `a row of ${cols} ${dtype} elements`;
-    const reason =
-      algorithm === 'two-pass'
-        ? `${size} and its result exceed the caches: memory traffic binds, and two passes move the least (${source})`
-        : `${size}: the exponential binds rather than memory, and the blocked form computes it once (${source})`;
-    return { algorithm, isa: isa(), reason };
-  } finally {
-    setIsa(before);
-  }
+  const wanted = check.oneOf('isa', call.isa ?? isa(), availableIsas());
+  const algorithm = chosenAlgorithm(cols, dtype, outDtype, wanted);
+  const source = tuningPath() === null ? 'built-in default' : `calibration in ${tuningPath()}`;
+  const size = `a row of ${cols} ${dtype} elements`;
+  const reason =
+    algorithm === 'two-pass'
+      ? `${size} and its result exceed the caches: memory traffic binds, and two passes move the least (${source})`
+      : `${size}: the exponential binds rather than memory, and the blocked form computes it once (${source})`;
+  return { algorithm, isa: wanted, reason };
 }

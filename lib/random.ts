@@ -22,7 +22,7 @@
  * fused multiply-add: the engine's own Math.log and Math.sin may differ in the last place from one version to the
  * next, and a twin in another language that evaluates the same expressions has the same bits.
  */
-import { rangeError, typeError } from './check.js';
+import { isA, rangeError, typeError } from './check.js';
 
 const TWO_32 = 2 ** 32;
 /** Words drawn at a time by the filling functions: 4 KiB, which stays in the first-level cache. */
@@ -177,8 +177,8 @@ function index(name: string, value: number): number {
 
 /** True for an array of float32, false for one of float64, an error for anything else. */
 function isSingle(out: Float32Array | Float64Array): boolean {
-  if (out instanceof Float32Array) return true;
-  if (out instanceof Float64Array) return false;
+  if (isA(out, Float32Array)) return true;
+  if (isA(out, Float64Array)) return false;
   throw typeError('out', 'a Float32Array or a Float64Array', out);
 }
 

@@ -39,7 +39,11 @@ export function tuningFile(): string | null {
   const wish = process.env.SOFTLANE_TUNING;
   if (wish === 'off') return null;
   if (wish) return wish;
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'softlane', 'tuning.json');
+  try {
+    return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'softlane', 'tuning.json');
+  } catch {
+    return null; // a user without a home has no cache folder either
+  }
 }
 
 /** A calibration holds for one kind of machine: CPU, caches, instruction sets. */
@@ -47,6 +51,12 @@ export function machineKey(): string {
   const machine = native('machine')() as { cpu: string; caches: { l1d: number; l2: number; l3: number } };
   const { l1d, l2, l3 } = machine.caches;
   return `${machine.cpu} ${l1d}/${l2}/${l3} ${isaList.join('+')}`;
+}
+
+/** Bytes of the last-level cache; 32 MiB where the system does not say. */
+function lastLevelCache(): number {
+  const machine = native('machine')() as { caches: { l3: number } };
+  return machine.caches.l3 || 2 ** 25;
 }
 
 let loaded: string | null = null;
@@ -60,7 +70,7 @@ function read(path: string): TuningFile | null {
   if (!existsSync(path)) return null;
   try {
     const file = JSON.parse(readFileSync(path, 'utf8')) as TuningFile;
-    return file.format === 2 && typeof file.machines === 'object' ? file : null;
+    return file.format === 2 && typeof file.machines === 'object' && file.machines !== null ? file : null;
   } catch {
     return null; // a damaged cache is no reason to fail: `info` shows that no calibration is in use
   }
@@ -71,7 +81,8 @@ function apply(calibration: Calibration): void {
     ISAS.forEach((isa, i) =>
       DTYPES.forEach((dtype, d) => {
         const bytes = calibration[table]?.[isa]?.[dtype];
-        if (bytes !== undefined) native('setTuning')(table, i, d, bytes ?? Infinity);
+        if (bytes === null) native('setTuning')(table, i, d, Infinity);
+        else if (typeof bytes === 'number' && bytes >= 0) native('setTuning')(table, i, d, bytes);
       }),
     );
   }
@@ -92,7 +103,10 @@ export interface TuneOptions {
   isas?: IsaName[];
   /** Storage types; default all. */
   dtypes?: Dtype[];
-  /** Longest row, in elements; default 2^25 (two arrays of that length are allocated). */
+  /**
+   * Longest row, in elements; default 2^25 (two arrays of that length are allocated). Where it does not reach four times
+   * the last-level cache, only gains that were seen are kept, not that there is none.
+   */
   maxLength?: number;
   /** Timings of each form at each length, of which the median counts; default 7. */
   samples?: number;
@@ -144,7 +158,8 @@ class Threshold {
 /**
  * Measures from which size on two passes beat the blocked form and non-temporal stores pay, for each instruction set and
  * storage type, uses the answer from now on and keeps it for later processes on this kind of machine. Takes about a
- * minute; run it on an otherwise idle machine. Blocks the event loop for one measurement at a time.
+ * minute; run it on an otherwise idle machine. Blocks the event loop for one measurement at a time, and switches the
+ * instruction set of the whole process for as long.
  * @returns the calibration, in bytes
  */
 export async function tune(options: TuneOptions = {}): Promise<Calibration> {
@@ -180,8 +195,14 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
           stream.add(bytes, streamed < 0.97 * ordinary);
           twoPass.add(bytes, Math.min(streamed, ordinary) < 0.99 * blocked);
         }
-        (result.twoPassFrom[isa] ??= {})[dtype] = twoPass.bytes;
-        (result.streamFrom[isa] ??= {})[dtype] = stream.bytes;
+        // That something never pays is known only where the longest row was far past the caches.
+        const decisive = 2 * maxLength * x.BYTES_PER_ELEMENT >= 4 * lastLevelCache();
+        for (const [table, found] of [
+          ['twoPassFrom', twoPass.bytes],
+          ['streamFrom', stream.bytes],
+        ] as const) {
+          if (decisive || found !== null) (result[table][isa] ??= {})[dtype] = found;
+        }
       }
     }
   } finally {

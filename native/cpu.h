@@ -1,5 +1,6 @@
 // What the machine is: instruction sets, caches, cores. Choice of the kernel table.
 #pragma once
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,19 @@ std::string choices();
 
 }  // namespace cpu
 
+/// The instruction set of the call that runs on this thread (IsaScope), else of the process.
 Isa currentIsa();
+/// Holds a call to the instruction set it began with, whatever setIsa does meanwhile.
+class IsaScope {
+ public:
+  explicit IsaScope(Isa isa);
+  ~IsaScope();
+  IsaScope(const IsaScope&) = delete;
+  IsaScope& operator=(const IsaScope&) = delete;
+
+ private:
+  int before_;
+};
 /// The caller has checked that the CPU has it.
 void selectIsa(Isa isa);
 /// Takes SOFTLANE_ISA or the best there is. Returns a complaint about an unknown or unavailable name, or nothing.
@@ -44,9 +57,9 @@ std::string chooseIsa();
 struct Tuning {
   /// Bytes of a row of x and y together from which two passes beat the blocked form, per ISA and dtype (in = out);
   /// ~0 for never.
-  size_t twoPassFrom[3][4];
+  std::atomic<size_t> twoPassFrom[3][4];
   /// Bytes of a call's x and y together from which non-temporal stores pay; ~0 for never.
-  size_t streamFrom[3][4];
+  std::atomic<size_t> streamFrom[3][4];
 };
 Tuning& tuning();
 

@@ -41,6 +41,7 @@ double entropyOf(Run& run, const Row& row, const ExpForm& form) {
   PerBlock<double> tops(row.cols), sums(row.cols), weighted(row.cols);
   run.each(blocksOf(row.cols), kPiece / kBlock, [&](size_t begin, size_t end) {
     const size_t start = begin * kBlock, n = std::min(end * kBlock, row.cols) - start;
+    run.advance(n);
     kernels().exp_moments(at(row.x, row.dtype, start), row.dtype, n, form, &tops[begin], &sums[begin],
                           &weighted[begin]);
   });
@@ -68,7 +69,7 @@ void logSumExp(Run& run, In<Any> x, Out<double> out, size_t rows, size_t cols, s
   requireTemperature(temperature);
   const ExpForm form = formOf(temperature, computeOf(dtype));
   algorithm = chosen(algorithm, cols, dtype, dtype, true);
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  eachRow(run, rows, cols, threads, readsOf(algorithm), [&](Run& inner, size_t r) {
     const Row row{at(x.data, dtype, r * rowStride), dtype, cols};
     const Normaliser sum = normalise(inner, row, algorithm, form);
     if (!inner.stopped()) out.data[r] = sum.isNan() && !anyNan(row) ? kInfinity : sum.logSumExp(form);
@@ -82,7 +83,7 @@ void entropy(Run& run, In<Any> x, Out<double> out, size_t rows, size_t cols, siz
   requireMatrix("out", out.length, rows, 1, 1);
   requireTemperature(temperature);
   const ExpForm form = formOf(temperature, computeOf(dtype));
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  eachRow(run, rows, cols, threads, 1, [&](Run& inner, size_t r) {
     const double value = entropyOf(inner, {at(x.data, dtype, r * rowStride), dtype, cols}, form);
     if (!inner.stopped()) out.data[r] = value;
   });
@@ -127,7 +128,8 @@ void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, 
     scratch = std::make_unique<Scratch>(rows * sizeof(double));
     perRow = scratch->as<double>();
   }
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  const size_t passes = readsOf(algorithm) + (gradient.data ? 1 : 0);
+  eachRow(run, rows, cols, threads, passes, [&](Run& inner, size_t r) {
     void* g = gradient.data ? at(gradient.data, compute, r * cols) : nullptr;
     const int32_t target = targets.data[r];
     if (target == ignoreIndex) {
@@ -167,14 +169,21 @@ void crossEntropy(Run& run, In<Any> x, In<int32_t> targets, Out<double> losses, 
   losses.data[0] = reduction == Reduction::mean ? (counted ? total / double(counted) : kNan) : total;
 }
 
-void mergeLogSumExp(Run&, In<double> a, In<double> b, Out<double> out) {
+void mergeLogSumExp(Run& run, In<double> a, In<double> b, Out<double> out) {
   requireMatrix("b", b.length, a.length, 1, 1);
   requireMatrix("out", out.length, a.length, 1, 1);
-  for (size_t i = 0; i < a.length; i++) {
-    const double p = a.data[i], q = b.data[i], high = std::max(p, q), low = std::min(p, q);
-    if (std::isnan(p) || std::isnan(q)) out.data[i] = kNan;
-    else out.data[i] = std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
-  }
+  run.expect(a.length);
+  run.each(a.length, kPiece, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      const double p = a.data[i], q = b.data[i], high = std::max(p, q), low = std::min(p, q);
+      if (std::isnan(p) || std::isnan(q)) {
+        out.data[i] = kNan;
+      } else {
+        out.data[i] = std::isinf(high) ? high : high + std::log1p(std::exp(low - high));
+      }
+    }
+    run.advance(end - begin);
+  });
 }
 
 }  // namespace ops

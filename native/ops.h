@@ -2,6 +2,7 @@
 #pragma once
 #include <string>
 
+#include "cpu.h"
 #include "parallel.h"
 #include "types.h"
 
@@ -56,6 +57,10 @@ struct Names;
 template <>
 struct Names<Dtype> {
   static constexpr const char* list[] = {"f32", "f64", "bf16", "f16"};
+};
+template <>
+struct Names<Isa> {
+  static constexpr const char* list[] = {"scalar", "avx2", "avx512"};
 };
 template <>
 struct Names<Algorithm> {

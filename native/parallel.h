@@ -75,7 +75,10 @@ constexpr size_t kMost = 1024;
 std::string complaint();
 /// The default size: SOFTLANE_THREADS, else physical cores the process may use, no more than the container's CPU quota.
 size_t defaultThreads();
-void submit(std::function<void()> task);
+/// Queues a task; throws std::system_error if no thread can be had, and then the task is not queued.
+void submit(std::function<void()> task, const void* owner = nullptr);
+/// Drops the tasks of an owner that have not started; returns how many.
+size_t forget(const void* owner);
 }  // namespace pool
 
 /// Scratch memory of a call, counted for memory().

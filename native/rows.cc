@@ -57,6 +57,7 @@ double largest(Run& run, const Row& row) {
   run.each(pieces, 1, [&](size_t begin, size_t end) {
     for (size_t p = begin; p < end; p++) {
       const size_t start = p * kPiece;
+      run.advance(std::min(kPiece, row.cols - start));
       tops[p] = kernels().span_max(at(row.x, row.dtype, start), row.dtype, std::min(kPiece, row.cols - start));
     }
   });
@@ -71,6 +72,7 @@ void eachPiece(Run& run, size_t cols, Body body) {
   run.each(blocksOf(cols), kPiece / kBlock, [&](size_t begin, size_t end) {
     const size_t start = begin * kBlock, stop = std::min(end * kBlock, cols);
     body(start, stop - start, begin);
+    run.advance(stop - start);
   });
 }
 

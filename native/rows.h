@@ -81,26 +81,28 @@ void writeProbabilities(Run& run, const Row& row, const Normaliser& normaliser, 
 /// Writes the same value all over a row.
 void fillRow(void* y, Dtype out, size_t cols, double value);
 
+/// How often a form reads a row before it writes the result.
+inline size_t readsOf(Algorithm algorithm) {
+  return algorithm == Algorithm::recompute || algorithm == Algorithm::reload ? 2 : 1;
+}
+
 /// body(run, row) for every row, on up to `threads` threads: over rows where there are many, within rows where there
-/// are few, and not at all where the work is too small to wake a thread for.
+/// are few, and not at all where the work is too small to wake a thread for. The body advances the run by the elements of
+/// each of its passes.
 template <class Body>
-void eachRow(Run& run, size_t rows, size_t cols, size_t threads, Body body) {
+void eachRow(Run& run, size_t rows, size_t cols, size_t threads, size_t passes, Body body) {
   const size_t worth = 1 + rows * cols / (2 * kPiece);
   if (threads > worth) threads = worth;
-  run.expect(rows * cols);
+  run.expect(rows * cols * passes);
   if (threads > 1 && rows >= 2 * threads) {
     run.useThreads(threads);
     run.each(rows, 1 + kPiece / (cols + 1), [&](size_t begin, size_t end) {
       Run one = run.alone();
       for (size_t r = begin; r < end && !one.stopped(); r++) body(one, r);
-      run.advance((end - begin) * cols);
     });
   } else {
     run.useThreads(threads);
-    for (size_t r = 0; r < rows && !run.stopped(); r++) {
-      body(run, r);
-      run.advance(cols);
-    }
+    for (size_t r = 0; r < rows && !run.stopped(); r++) body(run, r);
   }
 }
 

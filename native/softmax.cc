@@ -49,6 +49,7 @@ void oneRow(Run& run, const Task& task, const void* x, void* y) {
   form.wide = sum.wide;
   const double logSum = sum.pairs ? sum.logSumExp(form) : std::log(sum.sum);
   run.each(blocksOf(task.cols), kPiece / kBlock, [&](size_t begin, size_t end) {
+    run.advance(std::min(end * kBlock, task.cols) - begin * kBlock);
     for (size_t block = begin; block < end; block++) {
       const size_t start = block * kBlock, n = std::min(kBlock, task.cols - start);
       const void* from = at(x, task.in, start);
@@ -83,7 +84,10 @@ void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, si
   if (inPlace && (dtype != outDtype || rowStride != outRowStride))
     throw rangeError("out", "of the same dtype and row stride as x when it is x", "another");
 
-  const ExpForm form = formOf(temperature, outDtype);
+  // The logarithm of a sum shows what a short polynomial loses; its second pass has no exponential to save.
+  const ExpForm form = formOf(temperature, log ? computeOf(dtype) : outDtype);
+  // Log-probabilities need no second exponential: short rows go to the kernel of many rows, long ones are read twice.
+  if (log && algorithm == Algorithm::automatic && cols <= kBlock) algorithm = Algorithm::blocked;
   algorithm = chosen(algorithm, cols, dtype, outDtype, log);
   const bool stream = streams(stores, algorithm, inPlace, rows, cols, dtype, outDtype);
   const double empty = emptyRow == EmptyRow::nan ? kNan : log ? -kInfinity : 0;
@@ -107,12 +111,13 @@ void softmax(Run& run, In<Any> x, InPlace<Any> out, size_t rows, size_t cols, si
     return;
   }
   const Task task{dtype, outDtype, cols, algorithm, form, log, stream, empty};
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  eachRow(run, rows, cols, threads, 1 + readsOf(algorithm), [&](Run& inner, size_t r) {
     oneRow(inner, task, at(x.data, dtype, r * rowStride), at(out.data, outDtype, r * outRowStride));
   });
 }
 
-double softmaxChoice(Run&, size_t cols, Dtype dtype, Dtype outDtype) {
+double softmaxChoice(Run&, size_t cols, Dtype dtype, Dtype outDtype, Isa isa) {
+  const IsaScope scope(isa);
   return double(chosen(Algorithm::automatic, cols, dtype, outDtype, false));
 }
 

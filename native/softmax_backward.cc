@@ -84,11 +84,12 @@ void backward(Run& run, const char* name, In<Any> p, In<Any> d, InPlace<Any> out
   requireMatrix("upstream", d.length, rows, cols, cols);
   requireMatrix("out", out.length, rows, cols, cols);
   requireTemperature(temperature);
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  eachRow(run, rows, cols, threads, 2, [&](Run& inner, size_t r) {
     PerBlock<double> sums(cols);
     const auto eachPiece = [&](auto body) {
       inner.each(blocksOf(cols), kPiece / kBlock, [&](size_t begin, size_t end) {
         const size_t start = r * cols + begin * kBlock, n = std::min(end * kBlock, cols) - begin * kBlock;
+        inner.advance(n);
         body(at(p.data, dtype, start), at(d.data, dtype, start), at(out.data, dtype, start), n, begin);
       });
     };
@@ -136,7 +137,7 @@ void logSumExpBackward(Run& run, In<Any> x, In<double> d, InPlace<Any> out, size
     throw rangeError("out", "apart from x when the rows of x are not dense", "x itself");
   const ExpForm form = formOf(temperature, compute);
   algorithm = chosen(algorithm, cols, dtype, dtype, true);
-  eachRow(run, rows, cols, threads, [&](Run& inner, size_t r) {
+  eachRow(run, rows, cols, threads, 1 + readsOf(algorithm), [&](Run& inner, size_t r) {
     const Row row{at(x.data, dtype, r * rowStride), dtype, cols};
     const Normaliser sum = normalise(inner, row, algorithm, form);
     if (inner.stopped()) return;

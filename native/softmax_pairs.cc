@@ -268,13 +268,17 @@ void ext_add(const float* ma, const float* ea, const float* mb, const float* eb,
 
 namespace softlane::ops {
 
-void extendedExp(Run&, In<float> x, Out<float> mantissa, Out<float> exponent) {
+void extendedExp(Run& run, In<float> x, Out<float> mantissa, Out<float> exponent) {
   requireMatrix("mantissa", mantissa.length, 1, x.length, x.length);
   requireMatrix("exponent", exponent.length, 1, x.length, x.length);
-  kernels().ext_exp(x.data, mantissa.data, exponent.data, x.length);
+  run.expect(x.length);
+  run.each(x.length, kPiece, [&](size_t begin, size_t end) {
+    kernels().ext_exp(x.data + begin, mantissa.data + begin, exponent.data + begin, end - begin);
+    run.advance(end - begin);
+  });
 }
 
-void addExtended(Run&, In<float> aMantissa, In<float> aExponent, In<float> bMantissa, In<float> bExponent,
+void addExtended(Run& run, In<float> aMantissa, In<float> aExponent, In<float> bMantissa, In<float> bExponent,
                  Out<float> mantissa, Out<float> exponent) {
   const size_t n = aMantissa.length;
   const std::pair<const char*, size_t> lengths[] = {{"a.exponent", aExponent.length},
@@ -285,7 +289,12 @@ void addExtended(Run&, In<float> aMantissa, In<float> aExponent, In<float> bMant
   for (const auto& [name, length] : lengths)
     if (length != n)
       throw rangeError(name, "as long as a.mantissa (" + std::to_string(n) + ")", std::to_string(length));
-  kernels().ext_add(aMantissa.data, aExponent.data, bMantissa.data, bExponent.data, mantissa.data, exponent.data, n);
+  run.expect(n);
+  run.each(n, kPiece, [&](size_t i, size_t end) {
+    kernels().ext_add(aMantissa.data + i, aExponent.data + i, bMantissa.data + i, bExponent.data + i, mantissa.data + i,
+                      exponent.data + i, end - i);
+    run.advance(end - i);
+  });
 }
 
 }  // namespace softlane::ops

@@ -24,10 +24,11 @@ struct RowKernel {
   using S = typename V::Scalar;
   static constexpr size_t L = V::lanes;
   E e;
-  V inverse;
+  V scale;  ///< halves are subtracted, as in softmax_safe.cc
   RowEnd end;
-  SOFTLANE_INLINE RowKernel(const ExpForm& form, RowEnd rowEnd) : inverse(V::set(S(form.inverse))), end(rowEnd) {}
-  SOFTLANE_INLINE V argument(V x, V mu) const { return Unit ? x - mu : (x - mu) * inverse; }
+  SOFTLANE_INLINE RowKernel(const ExpForm& form, RowEnd rowEnd) : scale(V::set(S(2 * form.inverse))), end(rowEnd) {}
+  SOFTLANE_INLINE V argument(V x, V shift) const { return Unit ? x - shift : mulAdd(x, V::set(0.5f), shift) * scale; }
+  SOFTLANE_INLINE V shiftOf(V mu) const { return Unit ? mu : mu * V::set(-0.5f); }
 
   SOFTLANE_INLINE void row(const In* x, Out* y, size_t n, S* scratch) const {
     const S least = S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
@@ -39,7 +40,7 @@ struct RowKernel {
     for (; i + L <= n; i += L) top[0] = max(V::load(x + i), top[0]);
     if (i < n) top[1] = max(V::load(x + i, n - i, least), top[1]);
     const S mu = reduceMax(max(max(top[0], top[1]), max(top[2], top[3])));
-    const V shift = V::set(mu);
+    const V shift = shiftOf(V::set(mu));
     S* stored = scratch;
     if constexpr (__is_same(S, Out))
       if (!end.stream) stored = y;  // a line that is to be streamed must not be in the cache
@@ -88,8 +89,9 @@ struct RowKernel {
       for (size_t j = 0; j < L; j++) column[c + j] = tile[j];
     }
     for (size_t c = 0; c < cols; c++) mu = max(column[c], mu);
+    const V shift = shiftOf(mu);
     for (size_t c = 0; c < cols; c++) {
-      const V v = e.template expNonPositive<true>(argument(column[c], mu));
+      const V v = e.template expNonPositive<true>(argument(column[c], shift));
       sum = sum + v;
       if (!end.log) column[c] = v;
     }
@@ -98,7 +100,7 @@ struct RowKernel {
       sum.store(lane);
       for (S& s : lane) s = s == 0 ? S(-end.emptyRow) : S(::log(double(s)));
       const V l = V::load(lane);
-      for (size_t c = 0; c < cols; c++) column[c] = argument(column[c], mu) - l;
+      for (size_t c = 0; c < cols; c++) column[c] = argument(column[c], shift) - l;
     } else {
       const V factor = selectZero(sum, V::set(S(end.emptyRow)), V::set(1) / sum);
       for (size_t c = 0; c < cols; c++) column[c] = column[c] * factor;

@@ -13,15 +13,16 @@
 
 namespace softlane::ISA {
 
-/// a = (x - mu) / T and e^a.
+/// a = (x - mu) / T and e^a. Unless T is 1, halves are subtracted: x - mu may overflow where the quotient does not, and
+/// halving is exact.
 template <class V, class E, bool Unit>
 struct Shifted {
   E e;
-  V inverse, mu;
+  V scale, shift;
   SOFTLANE_INLINE explicit Shifted(const ExpForm& form)
-      : inverse(V::set(typename V::Scalar(form.inverse))), mu(inverse) {}
-  SOFTLANE_INLINE void subtract(typename V::Scalar maximum) { mu = V::set(maximum); }
-  SOFTLANE_INLINE V argument(V x) const { return Unit ? x - mu : (x - mu) * inverse; }
+      : scale(V::set(typename V::Scalar(2 * form.inverse))), shift(scale) {}
+  SOFTLANE_INLINE void subtract(typename V::Scalar mu) { shift = V::set(Unit ? mu : mu * typename V::Scalar(-0.5)); }
+  SOFTLANE_INLINE V argument(V x) const { return Unit ? x - shift : mulAdd(x, V::set(0.5f), shift) * scale; }
   template <bool Clamp>
   SOFTLANE_INLINE V exp(V x) const {
     return e.template expNonPositive<Clamp>(argument(x));
@@ -196,9 +197,10 @@ void log_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
   withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
-    const V shift = V::set(S(mu)), inverse = V::set(S(form.inverse)), l = V::set(S(logSum));
+    const V half = V::set(0.5f), shift = V::set(S(mu) * S(-0.5)), scale = V::set(S(2 * form.inverse)),
+            l = V::set(S(logSum));
     mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, stream,
-               [&](V v) { return (v - shift) * inverse - l; });
+               [&](V v) { return mulAdd(v, half, shift) * scale - l; });
   });
 }
 

@@ -33,19 +33,19 @@ export interface Matrix {
 /** The storage type of an array: named for a Uint16Array, that of the array otherwise. */
 export function dtypeOf(name: string, x: unknown, dtype: unknown, optionName = 'dtype'): Dtype {
   if (dtype !== undefined) check.oneOf(optionName, dtype, DTYPES);
-  if (x instanceof Float32Array) {
+  if (check.isA(x, Float32Array)) {
     if (dtype !== undefined && dtype !== 'f32')
       throw check.rangeError(optionName, "'f32' for a Float32Array", dtype);
     check.attached(name, x);
     return 'f32';
   }
-  if (x instanceof Float64Array) {
+  if (check.isA(x, Float64Array)) {
     if (dtype !== undefined && dtype !== 'f64')
       throw check.rangeError(optionName, "'f64' for a Float64Array", dtype);
     check.attached(name, x);
     return 'f64';
   }
-  if (x instanceof Uint16Array) {
+  if (check.isA(x, Uint16Array)) {
     if (dtype !== 'bf16' && dtype !== 'f16') {
       throw check.typeError(
         name,
@@ -113,6 +113,6 @@ export function arrayOf<T extends ArrayBufferView>(
   value: unknown,
   kind: new (n: number) => T,
 ): T {
-  if (!(value instanceof kind)) throw check.typeError(name, `a ${kind.name}`, value);
+  if (!check.isA(value, kind)) throw check.typeError(name, `a ${kind.name}`, value);
   return check.attached(name, value);
 }

@@ -185,7 +185,7 @@ export interface BackwardOptions {
 }
 
 function floats(name: string, x: unknown): FloatArray {
-  if (!(x instanceof Float32Array || x instanceof Float64Array)) {
+  if (!(check.isA(x, Float32Array) || check.isA(x, Float64Array))) {
     throw check.typeError(name, 'a Float32Array or a Float64Array', x);
   }
   return check.attached(name, x);
@@ -193,7 +193,9 @@ function floats(name: string, x: unknown): FloatArray {
 
 /** Checks that an array has the class of another and at least its length; a fresh one where absent. */
 function alike<T extends FloatArray>(name: string, value: unknown, model: T, length: number): T {
-  const kind = model.constructor as new (n: number) => T;
+  const kind = (check.isA(model, Float64Array) ? Float64Array : Float32Array) as unknown as new (
+    n: number,
+  ) => T;
   if (value === undefined) return new kind(length);
   const array = arrayOf(name, value, kind);
   if (array.length < length) throw check.rangeError(name, `at least ${length} elements long`, array);
@@ -209,8 +211,8 @@ function prepareBackward(
 ): Prepared<FloatArray> {
   const o = check.options(given);
   floats(names[0], y);
-  if (!(upstream instanceof y.constructor))
-    throw check.typeError(names[1], `a ${y.constructor.name}`, upstream);
+  if (check.isA(y, Float64Array)) arrayOf(names[1], upstream, Float64Array);
+  else arrayOf(names[1], upstream, Float32Array);
   check.attached(names[1], upstream);
   if (upstream.length !== y.length) throw check.rangeError(names[1], `${y.length} elements long`, upstream);
   const { rows, cols } = matrixOf(names[0], y, { rows: o.rows });
@@ -273,7 +275,7 @@ function prepareLogSumExpBackward(
   if (d.length !== rows) throw check.rangeError('d', `${rows} elements long, one a row`, d);
   const model = dtype === 'f64' ? new Float64Array(0) : new Float32Array(0);
   const out = alike<FloatArray>('out', o.out, model, rows * cols);
-  const upstream = d instanceof Float64Array ? d : Float64Array.from(d);
+  const upstream = check.isA(d, Float64Array) ? d : Float64Array.from(d);
   const args = [
     x,
     upstream,

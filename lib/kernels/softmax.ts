@@ -85,10 +85,10 @@ function outDtypeOf(out: Floats | undefined, o: SoftmaxOptions, x: Floats, dtype
     if (o.outDtype === undefined) return dtype;
     return check.oneOf('outDtype', o.outDtype, DTYPES);
   }
-  if (out instanceof Float64Array !== x instanceof Float64Array) {
+  if (check.isA(out, Float64Array) !== (dtype === 'f64')) {
     throw check.typeError('out', dtype === 'f64' ? 'a Float64Array' : 'a Float32Array or a Uint16Array', out);
   }
-  const sixteen = out instanceof Uint16Array && x instanceof Uint16Array;
+  const sixteen = check.isA(out, Uint16Array) && check.isA(x, Uint16Array);
   return dtypeOf('out', out, o.outDtype ?? (sixteen ? dtype : undefined), 'outDtype');
 }
 
@@ -168,7 +168,7 @@ export const logSoftmaxAsync: RowMapAsync<SoftmaxOptions> = (async (
   options?: SoftmaxOptions & AsyncOptions,
 ) => promised(prepare(true, x, options), options)) as RowMapAsync<SoftmaxOptions>;
 
-/** The algorithm that `auto` stands for, for one row of `cols` elements, in the instruction set in use. */
-export function chosenAlgorithm(cols: number, dtype: Dtype, outDtype: Dtype): SoftmaxAlgorithm {
-  return ALGORITHMS[native('softmaxChoice')(cols, dtype, outDtype) as number];
+/** The algorithm that `auto` stands for, for one row of `cols` elements, in an instruction set. */
+export function chosenAlgorithm(cols: number, dtype: Dtype, outDtype: Dtype, isa: string): SoftmaxAlgorithm {
+  return ALGORITHMS[native('softmaxChoice')(cols, dtype, outDtype, isa) as number];
 }

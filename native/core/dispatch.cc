@@ -1,5 +1,6 @@
 #include <atomic>
 #include <cstdlib>
+#include <mutex>
 
 #include "../cpu.h"
 
@@ -27,20 +28,26 @@ std::atomic<Isa> current{Isa::scalar};
 
 }  // namespace
 
-const Kernels& kernels() { return kTables[int(current.load(std::memory_order_relaxed))]; }
-Isa currentIsa() { return current.load(); }
+thread_local int scoped = -1;
+
+const Kernels& kernels() { return kTables[int(currentIsa())]; }
+Isa currentIsa() { return scoped >= 0 ? Isa(scoped) : current.load(std::memory_order_relaxed); }
+IsaScope::IsaScope(Isa isa) : before_(scoped) { scoped = int(isa); }
+IsaScope::~IsaScope() { scoped = before_; }
 void selectIsa(Isa isa) { current.store(isa); }
 
 std::string chooseIsa() {
   const char* wish = std::getenv("SOFTLANE_ISA");
-  static std::atomic<bool> chosen{false};  // workers load the module again: what setIsa has set since then stays
-  if (chosen.exchange(true)) return "";
+  static std::mutex mutex;
+  static bool chosen = false;  // workers load the module again: what setIsa has set since then stays
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (chosen) return "";
   Isa isa = cpu::available().front();
   if (wish && *wish && !cpu::find(wish, isa)) {
-    chosen = false;
     return std::string("environment variable SOFTLANE_ISA must be ") + cpu::choices() + ", received '" + wish + "'";
   }
   selectIsa(isa);
+  chosen = true;
   return "";
 }
 
@@ -49,12 +56,12 @@ std::string chooseIsa() {
 // 16-bit results: the blocked form keeps float32 exponentials aside, so two passes win earlier. Non-temporal stores are a
 // loss on some CPUs and a gain on others: only calibration turns them on.
 Tuning& tuning() {
-  static Tuning table = [] {
+  static Tuning& table = []() -> Tuning& {
     const size_t last = cpu::caches().l3 ? cpu::caches().l3 : size_t(32) << 20, never = ~size_t(0);
-    Tuning t;
+    static Tuning t;
     for (Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) {
       const size_t from = isa == Isa::avx512 ? last / 3 * 2 : isa == Isa::avx2 ? last : never;
-      for (size_t& bytes : t.streamFrom[int(isa)]) bytes = never;
+      for (auto& bytes : t.streamFrom[int(isa)]) bytes = never;
       for (Dtype dtype : {Dtype::f32, Dtype::f64}) t.twoPassFrom[int(isa)][int(dtype)] = from;
       for (Dtype dtype : {Dtype::bf16, Dtype::f16}) t.twoPassFrom[int(isa)][int(dtype)] = last / 2;
     }

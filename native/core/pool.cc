@@ -1,8 +1,10 @@
 // The thread pool. It is created on first use and never destroyed: its threads wait on a condition variable when the
 // process ends, and the addon is linked so that it is never unloaded under them.
+#include <chrono>
 #include <condition_variable>
 #include <cstdlib>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -15,10 +17,17 @@ namespace softlane {
 namespace pool {
 namespace {
 
+/// Waits are timed, and repeated: an untimed std::condition_variable::wait needs the library of a newer compiler.
+constexpr std::chrono::hours kLong{1};
+
 struct Pool {
   std::mutex mutex;
   std::condition_variable wake;
-  std::deque<std::function<void()>> tasks;
+  struct Task {
+    std::function<void()> run;
+    const void* owner;
+  };
+  std::deque<Task> tasks;
   size_t wanted = 0, running = 0;
 
   void work() {
@@ -29,10 +38,10 @@ struct Pool {
         return;
       }
       if (tasks.empty()) {
-        wake.wait(lock);
+        wake.wait_for(lock, kLong);
         continue;
       }
-      std::function<void()> task = std::move(tasks.front());
+      std::function<void()> task = std::move(tasks.front().run);
       tasks.pop_front();
       lock.unlock();
       task();
@@ -103,13 +112,29 @@ void setThreads(size_t count) {
   if (!p.tasks.empty()) p.start();
 }
 
-void submit(std::function<void()> task) {
+void submit(std::function<void()> task, const void* owner) {
   Pool& p = instance();
   std::lock_guard<std::mutex> lock(p.mutex);
   wantedOf(p);
-  p.tasks.push_back(std::move(task));
-  p.start();
+  p.tasks.push_back({std::move(task), owner});
+  try {
+    p.start();
+  } catch (...) {
+    p.tasks.pop_back();  // what the caller is about to free must not stay in the queue
+    throw;
+  }
   p.wake.notify_one();
+}
+
+size_t forget(const void* owner) {
+  Pool& p = instance();
+  std::lock_guard<std::mutex> lock(p.mutex);
+  const size_t before = p.tasks.size();
+  std::deque<Pool::Task> kept;
+  for (Pool::Task& task : p.tasks)
+    if (task.owner != owner) kept.push_back(std::move(task));
+  p.tasks.swap(kept);
+  return before - p.tasks.size();
 }
 
 }  // namespace pool
@@ -124,25 +149,32 @@ struct Loop {
   void (*piece)(void*, size_t, size_t);
   void* context;
   Control* control;
+  Isa isa;
   std::mutex mutex;
   std::condition_variable left;
+  std::exception_ptr failure;
 
   bool stopped() const { return control && control->stopped(); }
   void help() {
+    const IsaScope scope(isa);
     inside.fetch_add(1);
-    for (;;) {
-      size_t begin = next.fetch_add(grain);
-      if (begin >= count) break;
-      if (stopped()) {
-        next.store(count);
-        break;
+    try {
+      for (;;) {
+        size_t begin = next.fetch_add(grain);
+        if (begin >= count) break;
+        if (stopped()) {
+          next.store(count);
+          break;
+        }
+        piece(context, begin, begin + grain < count ? begin + grain : count);
       }
-      piece(context, begin, begin + grain < count ? begin + grain : count);
-    }
-    if (inside.fetch_sub(1) == 1) {
+    } catch (...) {  // rethrown to the caller once everybody has left
+      next.store(count);
       std::lock_guard<std::mutex> lock(mutex);
-      left.notify_all();
+      if (!failure) failure = std::current_exception();
     }
+    std::lock_guard<std::mutex> lock(mutex);
+    if (inside.fetch_sub(1) == 1) left.notify_all();
   }
 };
 
@@ -166,10 +198,16 @@ bool Run::pieces(size_t count, size_t grain, void (*piece)(void*, size_t, size_t
   loop->piece = piece;
   loop->context = context;
   loop->control = control_;
-  for (size_t t = 1; t < threads; t++) pool::submit([loop] { loop->help(); });
+  loop->isa = currentIsa();
+  try {
+    for (size_t t = 1; t < threads; t++) pool::submit([loop] { loop->help(); });
+  } catch (...) {
+    // No thread to be had: the caller does the work, with the helpers that there are.
+  }
   loop->help();
   std::unique_lock<std::mutex> lock(loop->mutex);
-  loop->left.wait(lock, [&] { return loop->inside.load() == 0; });
+  while (loop->inside.load() != 0) loop->left.wait_for(lock, pool::kLong);
+  if (loop->failure) std::rethrow_exception(loop->failure);
   return !stopped();
 }
 

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "../../native/cpu.h"
 #include "../../native/parallel.h"
 #include "check.h"
 
@@ -26,6 +27,44 @@ bool visitsAll(size_t count, size_t grain, size_t threads) {
 }
 
 }  // namespace
+
+TEST(an_exception_in_a_piece_reaches_the_caller_after_everybody_has_left) {
+  const size_t before = pool::threads();
+  pool::setThreads(4);
+  for (int round = 0; round < 200; round++) {
+    std::atomic<int> inside{0};
+    bool caught = false;
+    try {
+      Run run;
+      run.useThreads(4);
+      run.each(64, 1, [&](size_t begin, size_t) {
+        inside++;
+        std::this_thread::yield();
+        inside--;
+        if (begin == size_t(round % 64)) throw 7;
+      });
+    } catch (int number) {
+      caught = number == 7;
+    }
+    CHECK(caught && inside == 0, "round %d: caught %d, %d still inside", round, caught, inside.load());
+  }
+  pool::setThreads(before);
+}
+
+TEST(a_call_keeps_the_instruction_set_it_began_with) {
+  const Isa before = currentIsa();
+  for (Isa isa : cpu::available()) {
+    const IsaScope scope(isa);
+    selectIsa(Isa::scalar);
+    CHECK(currentIsa() == isa, "%s", kIsaNames[int(isa)]);
+    Run run;
+    run.useThreads(3);
+    std::atomic<int> strange{0};
+    run.each(100, 1, [&](size_t, size_t) { strange += currentIsa() != isa; });
+    CHECK(strange == 0, "%d pieces in another instruction set than %s", strange.load(), kIsaNames[int(isa)]);
+  }
+  selectIsa(before);
+}
 
 TEST(loops_visit_every_index_once) {
   const size_t before = pool::threads();

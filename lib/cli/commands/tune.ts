@@ -1,7 +1,5 @@
 /** `softlane tune` */
 import type { Command } from 'commander';
-import type { Dtype } from '../../kernels/arguments.js';
-import type { Isa } from '../../machine.js';
 import type { TuneOptions } from '../../tuning.js';
 import { interruptible } from '../interrupt.js';
 import { positiveInteger } from '../options.js';
@@ -33,6 +31,7 @@ interface Flags {
 
 async function run(flags: Flags): Promise<void> {
   const softlane = await import('../../index.js');
+  const { DTYPES } = await import('../../kernels/arguments.js');
   const bar = startProgress('tuning', 1);
   const options: TuneOptions = {
     isas: flags.isa?.split(',') as TuneOptions['isas'],
@@ -45,15 +44,18 @@ async function run(flags: Flags): Promise<void> {
   const calibration = await interruptible((signal) => softlane.tune({ ...options, signal })).finally(() =>
     bar.stop(),
   );
-  const since = (bytes: number | null | undefined): string =>
-    bytes == null ? 'never' : `from ${formatBytes(bytes)}`;
+  const since = (bytes: number | null | undefined): string => {
+    if (bytes === undefined) return 'not in these lengths';
+    return bytes === null ? 'never' : `from ${formatBytes(bytes)}`;
+  };
   process.stdout.write(
-    `${'isa'.padEnd(9)}${'dtype'.padEnd(7)}${'two passes (row)'.padEnd(20)}streaming stores (call)\n`,
+    `${'isa'.padEnd(9)}${'dtype'.padEnd(7)}${'two passes (row)'.padEnd(22)}streaming stores (call)\n`,
   );
-  for (const [isa, dtypes] of Object.entries(calibration.twoPassFrom)) {
-    for (const [dtype, bytes] of Object.entries(dtypes)) {
-      const stream = calibration.streamFrom[isa as Isa]?.[dtype as Dtype];
-      process.stdout.write(`${isa.padEnd(9)}${dtype.padEnd(7)}${since(bytes).padEnd(20)}${since(stream)}\n`);
+  for (const isa of options.isas ?? softlane.availableIsas()) {
+    for (const dtype of options.dtypes ?? DTYPES) {
+      const twoPass = since(calibration.twoPassFrom[isa]?.[dtype]);
+      const stream = since(calibration.streamFrom[isa]?.[dtype]);
+      process.stdout.write(`${isa.padEnd(9)}${dtype.padEnd(7)}${twoPass.padEnd(22)}${stream}\n`);
     }
   }
   const path = softlane.info().tuning;
