@@ -57,16 +57,10 @@ struct ComputeOf<double> {
 template <class Storage>
 using Compute = typename ComputeOf<Storage>::Type;
 
-/// The representation of a number.
-SOFTLANE_INLINE uint32_t bitsOf(float v) {
-  uint32_t bits;
-  memcpy(&bits, &v, sizeof bits);
-  return bits;
-}
-SOFTLANE_INLINE uint64_t bitsOf(double v) {
-  uint64_t bits;
-  memcpy(&bits, &v, sizeof bits);
-  return bits;
+/// The lowest finite number.
+template <class S>
+SOFTLANE_INLINE constexpr S lowest() {
+  return S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
 }
 
 /// Calls body(Storage{}) with the C++ type that `dtype` names.

@@ -212,7 +212,7 @@ void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const 
     const Quotient<V> quotient(form);
     const S high = S(logSum);
     const V h = V::set(high), l = V::set(S(logSum - double(high)));
-    const V least = V::set(S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308));
+    const V least = V::set(lowest<S>());
     withFlag(form.unit, [&](auto unit) {
       mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, stream, [&](V v) {
         if constexpr (decltype(unit)::value) return (v - h) - l;

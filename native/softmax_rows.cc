@@ -31,7 +31,7 @@ struct RowKernel {
   SOFTLANE_INLINE V shiftOf(V mu) const { return Unit ? mu : mu * V::set(-0.5f); }
 
   SOFTLANE_INLINE void row(const In* x, Out* y, size_t n, S* scratch) const {
-    const S least = S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
+    const S least = lowest<S>();
     V top[4];
     for (V& t : top) t = V::set(least);
     size_t i = 0;
@@ -79,7 +79,7 @@ struct RowKernel {
   /// `rows` <= L rows of at most kTransposed columns, each row in a lane.
   SOFTLANE_INLINE void transposed(const In* x, size_t strideX, Out* y, size_t strideY, size_t rows, size_t cols) const {
     V column[kTransposed + L], tile[L];
-    V mu = V::set(S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308)), sum = V::set(0);
+    V mu = V::set(lowest<S>()), sum = V::set(0);
     for (size_t c = 0; c < cols; c += L) {
       for (size_t r = 0; r < L; r++) {
         const In* p = x + r * strideX + c;

@@ -67,7 +67,7 @@ double span_max(const void* x, Dtype in, size_t n) {
 template <class V, class In>
 SOFTLANE_INLINE typename V::Scalar finiteMaximum(const In* p, size_t n) {
   using S = typename V::Scalar;
-  const S m = maximum<V>(p, n), least = S(sizeof(S) == 4 ? -3.4028234663852886e38 : -1.7976931348623157e308);
+  const S m = maximum<V>(p, n), least = lowest<S>();
   return m > least ? m : least;
 }
 
