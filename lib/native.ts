@@ -49,7 +49,7 @@ export function blocking<R>(prepared: Prepared<R>): R {
 
 /**
  * The promise form: runs on softlane's own pool. The arrays are held until it settles; the caller must neither change
- * nor transfer them until then.
+ * nor transfer them until then: transferred memory may be freed under the call, and the process end with it.
  */
 export async function promised<R>(prepared: Prepared<R>, options: AsyncOptions = {}): Promise<R> {
   const { signal, onProgress } = options;
@@ -65,10 +65,12 @@ export async function promised<R>(prepared: Prepared<R>, options: AsyncOptions =
     if (control) control[0] = 1;
   };
   let thrown: { reason: unknown } | undefined;
+  let last = 0;
   const report =
     onProgress &&
     ((done: number) => {
       if (thrown) return;
+      last = done;
       try {
         onProgress(done);
       } catch (reason) {
@@ -80,6 +82,7 @@ export async function promised<R>(prepared: Prepared<R>, options: AsyncOptions =
   const here = new Error('call');
   try {
     const returned = await table[`${prepared.operation}Async`](...prepared.args, control, report);
+    if (last < 1) report?.(1);
     if (thrown) throw thrown.reason;
     return finish(prepared, returned);
   } catch (error) {

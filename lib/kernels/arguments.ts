@@ -12,7 +12,7 @@ export const DTYPES: readonly Dtype[] = ['f32', 'f64', 'bf16', 'f16'];
 
 /** Rows of a matrix in a typed array. */
 export interface MatrixOptions {
-  /** Number of rows. Default 1. */
+  /** Number of rows. Default: 1, or with `cols` alone all that x holds, `x.length / cols`. */
   rows?: number;
   /** Elements in a row. Default: all of x divided evenly, `x.length / rows`. */
   cols?: number;
@@ -59,19 +59,32 @@ export function dtypeOf(name: string, x: unknown, dtype: unknown, optionName = '
   throw check.typeError(name, 'a Float32Array, a Float64Array, or a Uint16Array with dtype', x);
 }
 
+/** Rows without elements are bounded by nothing else. */
+const MOST_EMPTY_ROWS = 2 ** 24;
+
 /** Reads the shape of x. Zero elements are allowed. */
 export function matrixOf(name: string, x: unknown, o: MatrixOptions): Matrix {
   const dtype = dtypeOf(name, x, o.dtype);
   const { length } = x as Floats;
-  const rows = o.rows === undefined ? 1 : check.positiveInteger('rows', o.rows);
   if (o.cols !== undefined && o.cols !== 0) check.positiveInteger('cols', o.cols);
   let { cols } = o;
+  let rows = 1;
+  if (o.rows !== undefined) {
+    rows = check.positiveInteger('rows', o.rows);
+  } else if (cols && o.rowStride === undefined) {
+    if (length % cols !== 0)
+      throw check.rangeError('cols', `a divisor of the ${length} elements of "${name}"`, cols);
+    rows = Math.max(length / cols, 1);
+  }
   if (cols === undefined) {
     if (o.rowStride !== undefined && rows > 1)
       throw check.typeError('cols', 'given when rowStride is', undefined);
     if (length % rows !== 0)
       throw check.rangeError('rows', `a divisor of the ${length} elements of "${name}"`, rows);
     cols = length / rows;
+  }
+  if (cols === 0 && rows > MOST_EMPTY_ROWS) {
+    throw check.rangeError('rows', `at most ${MOST_EMPTY_ROWS} where rows have no elements`, rows);
   }
   let stride = cols;
   if (o.rowStride !== undefined) {
@@ -90,8 +103,12 @@ export function matrixOf(name: string, x: unknown, o: MatrixOptions): Matrix {
 
 /** A fresh array for a storage type. */
 export function allocate(dtype: Dtype, length: number): Floats {
-  if (dtype === 'f32') return new Float32Array(length);
-  return dtype === 'f64' ? new Float64Array(length) : new Uint16Array(length);
+  try {
+    if (dtype === 'f32') return new Float32Array(length);
+    return dtype === 'f64' ? new Float64Array(length) : new Uint16Array(length);
+  } catch {
+    throw check.rangeError('out', 'given, or small enough to be allocated', `a need of ${length} elements`);
+  }
 }
 
 /** `threads`, at least 1; 1 where absent. */

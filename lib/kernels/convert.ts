@@ -47,29 +47,37 @@ export const f32ToBf16 = (x: Float32Array, options?: ConvertOptions<Uint16Array>
   blocking(toBf16(x, options));
 
 /** Promise form of f32ToBf16. */
-export const f32ToBf16Async = async (x: Float32Array, options?: ConvertOptions<Uint16Array> & AsyncOptions) =>
-  promised(toBf16(x, options), options);
+export const f32ToBf16Async = async (
+  x: Float32Array,
+  options?: ConvertOptions<Uint16Array> & AsyncOptions,
+): Promise<Uint16Array> => promised(toBf16(x, options), options);
 
 /** float32 to IEEE half bits, to nearest even with gradual underflow; |v| >= 65520 becomes infinity. Throws as f32ToBf16. */
 export const f32ToF16 = (x: Float32Array, options?: ConvertOptions<Uint16Array>): Uint16Array =>
   blocking(toF16(x, options));
 
 /** Promise form of f32ToF16. */
-export const f32ToF16Async = async (x: Float32Array, options?: ConvertOptions<Uint16Array> & AsyncOptions) =>
-  promised(toF16(x, options), options);
+export const f32ToF16Async = async (
+  x: Float32Array,
+  options?: ConvertOptions<Uint16Array> & AsyncOptions,
+): Promise<Uint16Array> => promised(toF16(x, options), options);
 
 /** bfloat16 bits to float32, exactly. Throws as f32ToBf16. */
 export const bf16ToF32 = (x: Uint16Array, options?: ConvertOptions<Float32Array>): Float32Array =>
   blocking(fromBf16(x, options));
 
 /** Promise form of bf16ToF32. */
-export const bf16ToF32Async = async (x: Uint16Array, options?: ConvertOptions<Float32Array> & AsyncOptions) =>
-  promised(fromBf16(x, options), options);
+export const bf16ToF32Async = async (
+  x: Uint16Array,
+  options?: ConvertOptions<Float32Array> & AsyncOptions,
+): Promise<Float32Array> => promised(fromBf16(x, options), options);
 
 /** IEEE half bits to float32, exactly. Throws as f32ToBf16. */
 export const f16ToF32 = (x: Uint16Array, options?: ConvertOptions<Float32Array>): Float32Array =>
   blocking(fromF16(x, options));
 
 /** Promise form of f16ToF32. */
-export const f16ToF32Async = async (x: Uint16Array, options?: ConvertOptions<Float32Array> & AsyncOptions) =>
-  promised(fromF16(x, options), options);
+export const f16ToF32Async = async (
+  x: Uint16Array,
+  options?: ConvertOptions<Float32Array> & AsyncOptions,
+): Promise<Float32Array> => promised(fromF16(x, options), options);

@@ -59,6 +59,7 @@ export interface SoftmaxOptions extends RowOptions {
 
 /** A function from rows to rows: the result has the class of `out`, of `outDtype`, or of x. */
 export interface RowMap<O> {
+  <T extends Floats>(x: Floats, options: O & { out: T }): T;
   (x: Float32Array, options?: O & { outDtype?: 'f32'; out?: Float32Array }): Float32Array;
   (x: Float64Array, options?: O): Float64Array;
   (x: Uint16Array, options: O & { outDtype: 'f32' }): Float32Array;
@@ -69,6 +70,7 @@ export interface RowMap<O> {
 
 /** The promise form of a RowMap. */
 export interface RowMapAsync<O> {
+  <T extends Floats>(x: Floats, options: O & AsyncOptions & { out: T }): Promise<T>;
   (
     x: Float32Array,
     options?: O & AsyncOptions & { outDtype?: 'f32'; out?: Float32Array },

@@ -190,3 +190,17 @@ onEveryIsa(() => {
     expect(softmax(new Uint16Array(0), { dtype: 'bf16' })).toEqual(new Uint16Array(0));
   });
 });
+
+describe('the shape of x', () => {
+  it('follows from cols alone', () => {
+    const x = normalRow(12 * 7, 3, 1);
+    expectSameBits(softmax(x, { cols: 7 }), softmax(x, { rows: 12 }));
+    expect(() => softmax(x, { cols: 5 })).toThrow(/"cols" must be a divisor of the 84 elements/);
+  });
+
+  it('of countless rows without elements is refused rather than walked', () => {
+    expect(() => softmax(new Float32Array(0), { rows: 2 ** 53 - 1 })).toThrow(
+      /"rows" must be at most 16777216/,
+    );
+  });
+});
