@@ -1,8 +1,9 @@
 /** Writing an .npy file piece by piece, visible under its name only once it is complete. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { rangeError, typeError } from '../check.js';
+import { realTarget, syncFolder } from './atomic.js';
 import { arrayName, bytesOf, checkDtype, holds, itemSize, type NpyData, type NpyDtype } from './npy-dtype.js';
 import { NpyError } from './npy-error.js';
 import { checkShape, elementCount, formatHeader } from './npy-header.js';
@@ -11,6 +12,13 @@ import { checkShape, elementCount, formatHeader } from './npy-header.js';
 export interface NpyWriterOptions {
   /** True declares that the elements come with the first index fastest; default false. */
   fortranOrder?: boolean;
+  /**
+   * Name of the file that is written until `finish`, on the file system of the target; must not exist. Default: a random
+   * name in the target's folder.
+   */
+  temporaryPath?: string;
+  /** True flushes the file to the disk before it takes its name; default false. */
+  sync?: boolean;
 }
 
 /** Longest single write: the operating system takes at most 2 GiB at a time. */
@@ -18,18 +26,14 @@ const WRITE_BYTES = 1 << 24;
 /** Writes in flight at a time where a block is made of many short runs. */
 const PARALLEL_WRITES = 16;
 
-/** The file that `path` stands for once symbolic links are followed; `path` itself when there is none yet. */
+/** The file that `path` stands for once symbolic links are followed; refuses a folder. */
 async function resolveTarget(path: string): Promise<string> {
-  try {
-    const target = await realpath(path);
-    if ((await stat(target)).isDirectory()) {
-      throw new NpyError('ERR_NPY_FORMAT', path, 'expected a file name to write to, received a folder');
-    }
-    return target;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
-    throw error;
+  const target = await realTarget(path);
+  const status = await stat(target).catch(() => undefined);
+  if (status?.isDirectory() === true) {
+    throw new NpyError('ERR_NPY_FORMAT', path, 'expected a file name to write to, received a folder');
   }
+  return target;
 }
 
 /**
@@ -56,6 +60,7 @@ export class NpyWriter {
   readonly #dataOffset: number;
   readonly #length: number;
   readonly #rowLength: number;
+  readonly #sync: boolean;
   #next = 0;
   #written = 0;
   #open = true;
@@ -69,6 +74,7 @@ export class NpyWriter {
     dtype: NpyDtype,
     dataOffset: number,
     fortranOrder: boolean,
+    sync: boolean,
   ) {
     this.path = path;
     this.shape = shape;
@@ -78,6 +84,7 @@ export class NpyWriter {
     this.#target = target;
     this.#dataOffset = dataOffset;
     this.#length = elementCount(shape);
+    this.#sync = sync;
     this.#rowLength = elementCount(fortranOrder ? shape.slice(0, -1) : shape.slice(1));
   }
 
@@ -101,7 +108,9 @@ export class NpyWriter {
     const fortranOrder = options.fortranOrder ?? false;
     const header = formatHeader(dtype, shape, fortranOrder);
     const target = await resolveTarget(path);
-    const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
+    const temporary =
+      options.temporaryPath ??
+      join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`);
     const handle = await open(temporary, 'wx');
     const writer = new NpyWriter(
       handle,
@@ -112,6 +121,7 @@ export class NpyWriter {
       dtype,
       header.length,
       fortranOrder,
+      options.sync ?? false,
     );
     try {
       await writer.#writeBytes(header, 0);
@@ -188,8 +198,10 @@ export class NpyWriter {
       );
     }
     try {
+      if (this.#sync) await this.#handle.sync();
       await this.#close();
       await rename(this.temporaryPath, this.#target);
+      if (this.#sync) await syncFolder(dirname(this.#target));
     } catch (error) {
       await this.abort();
       throw error;
