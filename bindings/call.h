@@ -132,7 +132,7 @@ class Reader {
   const Signature& signature_;
   bool promise_;
   size_t index_ = 0;
-  static constexpr size_t kMostArrays = 8;
+  static constexpr size_t kMostArrays = 12;
   Span spans_[kMostArrays];
   size_t count_ = 0;
   std::vector<napi_value> kept_;

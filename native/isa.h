@@ -12,6 +12,7 @@
 //   round(v)              to the nearest integer, ties to even, |v| < 2^21 (F64: 2^50)
 //   scalePow2(m, k)       m * 2^k for integer k <= 127 (F64: 1023); AVX-512 gives subnormals, the others zero below them
 //   bitOr                 of the representations
+//   select(less(a, b), x, y)    x where a < b; lessEqual likewise; a mask's type is the instruction set's own
 //   reduceAdd, reduceMax  by halves: a fixed order
 #pragma once
 #include <math.h>

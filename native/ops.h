@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cpu.h"
+#include "elastic/elastic.h"
 #include "parallel.h"
 #include "types.h"
 
@@ -78,6 +79,16 @@ struct Names<Stores> {
 template <>
 struct Names<Reduction> {
   static constexpr const char* list[] = {"none", "sum", "mean"};
+};
+
+template <>
+struct Names<Metric> {
+  static constexpr const char* list[] = {"squared", "euclidean", "dtw", "ddtw", "wdtw", "wddtw", "adtw", "shapeDtw",
+                                         "erp",     "edr",       "lcss", "twe", "msm",  "sbd",   "softMsm"};
+};
+template <>
+struct Names<BandKind> {
+  static constexpr const char* list[] = {"none", "window", "windowAbs", "itakuraMaxSlope"};
 };
 
 /// What an operation throws: becomes a TypeError or RangeError with a code in JavaScript. `argument` is quoted by the

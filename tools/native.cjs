@@ -5,9 +5,21 @@ const { join } = require('node:path');
 
 const [, , what, name] = process.argv;
 const root = join(__dirname, '..');
+
+/** A family of kernels with many files has a folder below native; what is compiled differently is named apart. */
+function foldersOf(folder) {
+  if (folder !== 'native') return [folder];
+  const apart = ['core', 'cuda', 'isa', 'algebra'];
+  const families = readdirSync(join(root, folder), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && !apart.includes(entry.name))
+    .map((entry) => `${folder}/${entry.name}`);
+  return [folder, ...families.sort()];
+}
+
 if (what === 'sources') {
-  for (const file of readdirSync(join(root, name)).sort())
-    if (file.endsWith('.cc')) console.log(`${name}/${file}`);
+  for (const folder of foldersOf(name))
+    for (const file of readdirSync(join(root, folder)).sort())
+      if (file.endsWith('.cc')) console.log(`${folder}/${file}`);
 } else if (what === 'flags') {
   console.log(require('../native/isa.json')[name].join('\n'));
 } else if (what === 'has') {

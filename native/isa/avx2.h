@@ -211,6 +211,20 @@ SOFTLANE_INLINE void transpose(F64 (&r)[4]) {
   r[3].v = _mm256_permute2f128_pd(b, d, 0x31);
 }
 
+/// Comparisons for select; false where either is NaN.
+SOFTLANE_INLINE __m256 less(F32 a, F32 b) { return _mm256_cmp_ps(a.v, b.v, _CMP_LT_OQ); }
+SOFTLANE_INLINE __m256 lessEqual(F32 a, F32 b) { return _mm256_cmp_ps(a.v, b.v, _CMP_LE_OQ); }
+/// a where the mask is set, b elsewhere
+SOFTLANE_INLINE F32 select(__m256 mask, F32 a, F32 b) { return {_mm256_blendv_ps(b.v, a.v, mask)}; }
+SOFTLANE_INLINE F32 sqrt(F32 a) { return {_mm256_sqrt_ps(a.v)}; }
+SOFTLANE_INLINE F32 abs(F32 a) { return {_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v)}; }
+
+SOFTLANE_INLINE __m256d less(F64 a, F64 b) { return _mm256_cmp_pd(a.v, b.v, _CMP_LT_OQ); }
+SOFTLANE_INLINE __m256d lessEqual(F64 a, F64 b) { return _mm256_cmp_pd(a.v, b.v, _CMP_LE_OQ); }
+SOFTLANE_INLINE F64 select(__m256d mask, F64 a, F64 b) { return {_mm256_blendv_pd(b.v, a.v, mask)}; }
+SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm256_sqrt_pd(a.v)}; }
+SOFTLANE_INLINE F64 abs(F64 a) { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.v)}; }
+
 SOFTLANE_INLINE void streamFence() { _mm_sfence(); }
 
 }  // namespace softlane::ISA

@@ -203,6 +203,18 @@ SOFTLANE_INLINE void transpose(F64 (&r)[8]) {
   }
 }
 
+/// Comparisons for select; false where either is NaN.
+SOFTLANE_INLINE __mmask16 less(F32 a, F32 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LT_OQ); }
+SOFTLANE_INLINE __mmask16 lessEqual(F32 a, F32 b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_LE_OQ); }
+/// a where the mask is set, b elsewhere
+SOFTLANE_INLINE F32 select(__mmask16 mask, F32 a, F32 b) { return {_mm512_mask_mov_ps(b.v, mask, a.v)}; }
+SOFTLANE_INLINE F32 sqrt(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
+
+SOFTLANE_INLINE __mmask8 less(F64 a, F64 b) { return _mm512_cmp_pd_mask(a.v, b.v, _CMP_LT_OQ); }
+SOFTLANE_INLINE __mmask8 lessEqual(F64 a, F64 b) { return _mm512_cmp_pd_mask(a.v, b.v, _CMP_LE_OQ); }
+SOFTLANE_INLINE F64 select(__mmask8 mask, F64 a, F64 b) { return {_mm512_mask_mov_pd(b.v, mask, a.v)}; }
+SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm512_sqrt_pd(a.v)}; }
+
 SOFTLANE_INLINE void streamFence() { _mm_sfence(); }
 
 }  // namespace softlane::ISA

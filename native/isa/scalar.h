@@ -144,6 +144,20 @@ SOFTLANE_INLINE double reduceAdd(F64 a) { return a.v; }
 SOFTLANE_INLINE double reduceMax(F64 a) { return a.v; }
 SOFTLANE_INLINE void transpose(F64 (&)[1]) {}
 
+/// Comparisons for select; false where either is NaN.
+SOFTLANE_INLINE bool less(F32 a, F32 b) { return a.v < b.v; }
+SOFTLANE_INLINE bool lessEqual(F32 a, F32 b) { return a.v <= b.v; }
+/// a where the mask is set, b elsewhere
+SOFTLANE_INLINE F32 select(bool mask, F32 a, F32 b) { return mask ? a : b; }
+SOFTLANE_INLINE F32 sqrt(F32 a) { return {__builtin_sqrtf(a.v)}; }
+SOFTLANE_INLINE F32 abs(F32 a) { return {__builtin_fabsf(a.v)}; }
+
+SOFTLANE_INLINE bool less(F64 a, F64 b) { return a.v < b.v; }
+SOFTLANE_INLINE bool lessEqual(F64 a, F64 b) { return a.v <= b.v; }
+SOFTLANE_INLINE F64 select(bool mask, F64 a, F64 b) { return mask ? a : b; }
+SOFTLANE_INLINE F64 sqrt(F64 a) { return {__builtin_sqrt(a.v)}; }
+SOFTLANE_INLINE F64 abs(F64 a) { return {__builtin_fabs(a.v)}; }
+
 SOFTLANE_INLINE void streamFence() {}
 
 }  // namespace softlane::ISA

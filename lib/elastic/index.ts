@@ -1,0 +1,36 @@
+/**
+ * Elastic distances between time series: matrices, search, losses with gradients, averaging, clustering, classification.
+ * @module
+ */
+export { SeriesSet } from './series.js';
+export type { Collection, Series, SeriesSetFromOptions, SeriesSetOptions } from './series.js';
+export { METRICS, isSymmetric } from './metrics.js';
+export type { Band, Metric, MetricOptions } from './metrics.js';
+export { alignmentPath, boundingMatrix, costMatrix, distance } from './distance.js';
+export type { Alignment, CostMatrix, DistanceOptions } from './distance.js';
+export { pairwise, pairwiseAsync } from './pairwise.js';
+export type { MatrixOptions, PairwiseOptions, Range } from './pairwise.js';
+export { alignmentSums, alignmentSumsAsync } from './align.js';
+export type { AlignmentSums, AlignmentSumsOptions } from './align.js';
+export {
+  SOFT_LOSSES,
+  softDistance,
+  softDistanceGrad,
+  softDtw,
+  softDtwGrad,
+  softLossBatch,
+  softLossBatchAsync,
+  softMsm,
+  softMsmGrad,
+  softPairwise,
+  softPairwiseAsync,
+} from './soft.js';
+export type {
+  SoftBatch,
+  SoftBatchOptions,
+  SoftGradient,
+  SoftGradOptions,
+  SoftLoss,
+  SoftOptions,
+  SoftPairwiseOptions,
+} from './soft.js';
