@@ -34,3 +34,9 @@ export type {
   SoftOptions,
   SoftPairwiseOptions,
 } from './soft.js';
+export { envelope, lbImproved, lbKeogh, lbKim } from './bounds.js';
+export type { BoundOptions, Envelope } from './bounds.js';
+export { nearest, nearestAsync } from './nearest.js';
+export type { Nearest, NearestOptions } from './nearest.js';
+export { SubsequenceSearcher, subsequenceSearch, subsequenceSearchAsync } from './subsequence.js';
+export type { SubsequenceMatches, SubsequenceOptions } from './subsequence.js';

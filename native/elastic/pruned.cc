@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "bounds.h"
 #include "cell.h"
-#include "method.h"
 
 namespace softlane {
 namespace {
@@ -153,6 +153,13 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
   }
   value = method_.finish(value, n, m);
   return value <= cutoff ? value : std::numeric_limits<double>::infinity();
+}
+
+double prunedDtw(const double* x, size_t n, const double* y, size_t m, const Band& band, double cutoff,
+                 const double* rest, std::vector<double>& row) {
+  const Job<double> job{{Recursion::dtw, 0, 0, 0, false, nullptr}, n, m, 1, x, y, nullptr, nullptr, nullptr, nullptr,
+                        nullptr, 0, band};
+  return walk<double, scalar::DtwCell, false>(job, cutoff, rest, row);
 }
 
 template double Pairs<float>::pruned(size_t, size_t, double, const double*);
