@@ -38,7 +38,7 @@ function methodOf(method: unknown): LinkageMethod {
 const pairIndex = (n: number, i: number, j: number): number => i * n - (i * (i + 1)) / 2 + (j - i - 1);
 
 /** A copy of the upper triangle of a symmetric matrix, which may itself be given as one. */
-function triangleOf(D: unknown, n: number): Float64Array {
+function* triangleOf(D: unknown, n: number): Task<Float64Array> {
   if (!check.isA(D, Float64Array)) throw check.typeError('D', 'a Float64Array', D);
   const pairs = (n * (n - 1)) / 2;
   const isSquare = D.length === n * n;
@@ -47,6 +47,7 @@ function triangleOf(D: unknown, n: number): Float64Array {
   const triangle = isSquare ? new Float64Array(pairs) : D.slice();
   let at = 0;
   for (let i = 0; i < n; i++) {
+    yield* breath();
     for (let j = i + 1; j < n; j++, at++) {
       if (isSquare) {
         triangle[at] = D[i * n + j];
@@ -79,7 +80,7 @@ function* linkageTask(D: unknown, n: unknown, given?: LinkageOptions): Task<Floa
   const { method: name } = check.options(given);
   const method = methodOf(name);
   const count = check.positiveInteger('n', n);
-  const distances = triangleOf(D, count);
+  const distances = yield* triangleOf(D, count);
   const merges = yield* chain(distances, count, method);
   // The chain finds the merges out of order. Equal heights keep the order in which they were found.
   merges.sort((p, q) => (p.height === q.height ? 0 : p.height - q.height));

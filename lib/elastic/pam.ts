@@ -61,17 +61,15 @@ export function medoidOptions(o: KMedoidsMatrixOptions) {
 }
 
 /** A square matrix of finite numbers, checked. */
-function distancesOf(D: unknown, n: unknown): Distances {
+function* distancesOf(D: unknown, n: unknown): Task<Distances> {
   if (!check.isA(D, Float64Array)) throw check.typeError('D', 'a Float64Array', D);
   const count = check.positiveInteger('n', n);
   if (D.length !== count * count) throw check.rangeError('D', `${count} x ${count} elements`, D);
-  const at = D.findIndex((each) => !Number.isFinite(each));
-  if (at >= 0)
-    throw check.rangeError(
-      'D',
-      'finite',
-      `${D[at]} between series ${Math.floor(at / count)} and ${at % count}`,
-    );
+  for (let i = 0; i < count; i++) {
+    yield* breath();
+    const j = D.subarray(i * count, (i + 1) * count).findIndex((each) => !Number.isFinite(each));
+    if (j >= 0) throw check.rangeError('D', 'finite', `${D[i * count + j]} between series ${i} and ${j}`);
+  }
   return { D, n: count };
 }
 
@@ -82,7 +80,7 @@ export function* medoidsTask(
   given: KMedoidsMatrixOptions,
 ): Task<KMedoidsResult> {
   const o = medoidOptions(check.options(given));
-  const distances = distancesOf(matrix, count);
+  const distances = yield* distancesOf(matrix, count);
   if (o.k > distances.n) throw check.rangeError('k', `at most the ${distances.n} series`, o.k);
   const start = yield* startOf(distances, o);
   const state = yield* o.method === 'pam'

@@ -1,0 +1,27 @@
+/** Averaging, clustering and classification: what `softlane/elastic` builds on its distances and losses. */
+export { barycenter, barycenterAsync } from './barycenter.js';
+export type { AveragingOptions, BarycenterOptions, BarycenterResult } from './barycenter.js';
+export { softBarycenter, softBarycenterAsync } from './soft-barycenter.js';
+export type { SoftAveragingOptions, SoftBarycenterOptions } from './soft-barycenter.js';
+export type { CenterOptions, Init } from './center.js';
+export { TimeSeriesKMeans } from './kmeans.js';
+export type { LloydClusterer, TimeSeriesKMeansOptions } from './kmeans.js';
+export { SoftKMeans } from './soft-kmeans.js';
+export type { SoftKMeansOptions } from './soft-kmeans.js';
+export type { LloydOptions } from './lloyd.js';
+export { kMedoids, kMedoidsAsync } from './pam.js';
+export type { KMedoidsMatrixOptions, KMedoidsResult } from './pam.js';
+export { KMedoids } from './kmedoids.js';
+export type { KMedoidsOptions } from './kmedoids.js';
+export { linkage, linkageAsync } from './linkage.js';
+export type { LinkageMethod, LinkageOptions } from './linkage.js';
+export { cutTree, leafOrder } from './tree.js';
+export type { Cut } from './tree.js';
+export { KNeighborsTimeSeriesClassifier } from './neighbors.js';
+export type { HardNeighborsOptions, KNeighborsOptions, SoftNeighborsOptions } from './neighbors.js';
+export { NearestCentroidClassifier } from './centroid.js';
+export type { HardCentroidOptions, NearestCentroidOptions, SoftCentroidOptions } from './centroid.js';
+export { accuracy, adjustedRandIndex } from './scores.js';
+export type { Label } from './scores.js';
+export type { Classification, Classifier, Clusterer, Clustering } from './estimator.js';
+export type { ModelJson } from './model.js';
