@@ -2,9 +2,9 @@
 import { formatDigits } from '../harness/sizes.js';
 import { renderColumns } from '../harness/table.js';
 
-/** A statement about speed that a number can confirm or refute. */
+/** A statement that a number can confirm or refute. */
 export interface Claim {
-  /** Who says so: `paper` or `softlane`. */
+  /** Who says so: `paper`, `softlane`, or the library whose figure it is. */
   source: string;
   /** What is compared, for example `two-pass / (read + copy), 64 Mi, avx512`. */
   text: string;
@@ -12,6 +12,7 @@ export interface Claim {
   stated: string;
   /** The measured number; undefined where it could not be measured. */
   measured: number | undefined;
+  /** Unit of the number; '' for counts and sums. */
   unit: string;
   /** The number must be at least or at most this. */
   atLeast?: number;
@@ -29,6 +30,12 @@ export function verdictOf({ measured, atLeast, atMost, notExpected }: Claim): Ve
   return measured >= (atLeast ?? -Infinity) && measured <= (atMost ?? Infinity) ? 'pass' : 'miss';
 }
 
+/** Three digits and the unit; without a unit a count in full, or one decimal. */
+function measuredText(measured: number, unit: string): string {
+  if (unit !== '') return `${formatDigits(measured)} ${unit}`;
+  return Number.isInteger(measured) ? String(measured) : measured.toFixed(1);
+}
+
 /** A line per claim: verdict, source, text, what is stated, what was measured, and the reason where none is expected. */
 export function renderClaims(claims: readonly Claim[]): string {
   const lines = claims.map((claim) => [
@@ -36,7 +43,7 @@ export function renderClaims(claims: readonly Claim[]): string {
     claim.source,
     claim.text,
     claim.stated,
-    claim.measured === undefined ? '-' : `${formatDigits(claim.measured)} ${claim.unit}`.trim(),
+    claim.measured === undefined ? '-' : measuredText(claim.measured, claim.unit),
     claim.notExpected ?? '',
   ]);
   return renderColumns(['verdict', 'source', 'claim', 'stated', 'measured', ''], lines, [0, 1, 2, 5]);

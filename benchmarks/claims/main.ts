@@ -1,6 +1,7 @@
 /** `npm run claims -- FAMILY`: prints each claim of the family beside what this machine gives. */
 import { messageOf } from '../harness/errors.js';
 import { renderClaims, verdictOf, type Claim } from './claim.js';
+import { measureElasticClaims } from './elastic.js';
 import { measureSoftmaxClaims } from './softmax.js';
 
 /** Measures the claims of a family; `show` receives lines for the reader while it goes on. */
@@ -9,7 +10,7 @@ type Family = (
   signal: AbortSignal,
 ) => Promise<{ claims: Claim[]; failures: string[] }>;
 
-const FAMILIES: Record<string, Family> = { softmax: measureSoftmaxClaims };
+const FAMILIES: Record<string, Family> = { softmax: measureSoftmaxClaims, elastic: measureElasticClaims };
 
 /** Runs the command and gives its exit code: 0 where all that is meant to hold does, 1 where not, 2 for a wrong name. */
 export async function main(args: readonly string[]): Promise<number> {
