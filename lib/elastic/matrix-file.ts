@@ -10,8 +10,8 @@ import {
   type MatrixFile,
   type MatrixFileOptions,
 } from './matrix-pieces.js';
-import type { MetricOptions } from './metrics.js';
-import { pairwiseAsync } from './pairwise.js';
+import { isSymmetric, methodOf, type MetricOptions } from './metrics.js';
+import { pairwiseAsync, requireSets, setsOf } from './pairwise.js';
 import type { Collection } from './series.js';
 
 /** Options of the distance, and of the file that its matrix goes to. */
@@ -25,11 +25,6 @@ export interface PairwiseFile extends MatrixFile {
   skipped: number;
 }
 
-/** Whether d(x, y) = d(y, x): not where paths of equal cost tie, nor in a parallelogram of unequal sides. */
-function isSymmetric({ metric, itakuraMaxSlope }: MetricOptions, isRagged: boolean): boolean {
-  return metric !== 'shapeDtw' && !(itakuraMaxSlope !== undefined && isRagged);
-}
-
 /** Cells of a pair: a line for the distances without warping, else the whole table, whatever the band. */
 function cells(n: number, m: number, { metric }: MetricOptions): number {
   return metric === 'squared' || metric === 'euclidean' ? Math.max(n, m) : n * m;
@@ -38,8 +33,11 @@ function cells(n: number, m: number, { metric }: MetricOptions): number {
 const elastic: MatrixDistance = {
   name: 'distance-matrix',
   compute: (X, Y, options) => pairwiseAsync(X, Y, options),
-  check: () => {},
-  isSymmetric,
+  check: (X, Y, options) => {
+    const { x, y } = setsOf(X, Y, undefined);
+    requireSets(methodOf(options, x.channels), x, y ?? x);
+  },
+  isSymmetric: (options, isRagged) => isSymmetric(options, !isRagged),
   cells,
 };
 
