@@ -24,7 +24,7 @@ describe('runNow', () => {
     expect(log).toEqual(['now']);
   });
 
-  it('throws what a call throws, where the task can catch it', () => {
+  it('throws what a call throws', () => {
     const failing = function* (): Task<void> {
       yield* call(
         () => {
