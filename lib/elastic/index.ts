@@ -40,3 +40,6 @@ export { nearest, nearestAsync } from './nearest.js';
 export type { Nearest, NearestOptions } from './nearest.js';
 export { SubsequenceSearcher, subsequenceSearch, subsequenceSearchAsync } from './subsequence.js';
 export type { SubsequenceMatches, SubsequenceOptions } from './subsequence.js';
+export * from './methods.js';
+export { pairwiseToFile, planPairwise } from './matrix-file.js';
+export type { PairwiseFile, PairwiseFileOptions } from './matrix-file.js';

@@ -31,6 +31,41 @@ void elastic_keogh_many(const float* x, const float* upper, const float* lower, 
   for (size_t k = 0; k < count; k++) bounds[k] = reduceAdd(outside<F32>(x, upper + k * n, lower + k * n, n));
 }
 
+/// upper[i] = max of y over [i - radius, i + radius], lower[i] the min. `scratch` holds 2 (n + 2 radius + 32) values.
+/// Maxima over windows of 1, 2, 4, ... from two of half the length, each a pass of vectors; the last two overlap.
+void elastic_envelope(const float* y, size_t n, size_t radius, float* scratch, float* upper, float* lower) {
+  constexpr size_t L = F32::lanes;
+  const size_t padded = n + 2 * radius;
+  float *tops = scratch, *lows = scratch + padded + 32;
+  const F32 infinite = F32::set(__builtin_inff()), none = F32::set(-__builtin_inff());
+  for (size_t i = 0; i < padded + 32; i += L) {
+    const size_t count = padded + 32 - i < L ? padded + 32 - i : L;
+    if (count == L) {
+      none.store(tops + i);
+      infinite.store(lows + i);
+    } else {
+      none.store(tops + i, count);
+      infinite.store(lows + i, count);
+    }
+  }
+  for (size_t i = 0; i < n; i++) tops[radius + i] = lows[radius + i] = y[i];
+  size_t width = 1;
+  const auto widen = [&](size_t step, float* high, float* low, size_t count) {
+    for (size_t i = 0; i < count; i += L) {
+      const F32 a = max(F32::load(tops + i), F32::load(tops + i + step)), b = min(F32::load(lows + i), F32::load(lows + i + step));
+      if (count - i < L) {
+        a.store(high + i, count - i);
+        b.store(low + i, count - i);
+      } else {
+        a.store(high + i);
+        b.store(low + i);
+      }
+    }
+  };
+  for (; 2 * width <= 2 * radius + 1; width *= 2) widen(width, tops, lows, padded - 2 * width + 1);
+  widen(2 * radius + 1 - width, upper, lower, n);
+}
+
 /// LB_Keogh of every window of a stream against the envelope of a query: lanes are neighbouring windows. Window p is
 /// (x[p + i] - mean[p]) * inverse[p]. Points are visited in `order`, those that tell most first; a vector of windows
 /// stops as soon as all its sums are above the limit, so a bound above the limit may be any number above it.

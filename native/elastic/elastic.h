@@ -48,7 +48,8 @@ struct LanesJob {
   const void* weights;          ///< weights[n + (j - i)], n + m scalars
   const void* threshold;        ///< [lanes]
   const int32_t *low, *high;    ///< columns of each row inside the band, null for all; high < low: none
-  void* row;                    ///< [(m + 1)][lanes]; holds the top border, and at the end the last row
+  void* row;                    ///< [(m + 1)][lanes]: at the end the last row
+  bool hasTop;                  ///< row holds the top border at the start; otherwise only the corner is reachable
   const void* left;             ///< [(n + 1)][lanes]: the left border; null where only the corner is reachable
   const void* cutoff;           ///< [lanes]: stop as soon as no pair can end at or below its cutoff; null: never
   void* shares;                 ///< soft forms: [n][m][3][lanes], the shares of diagonal, up and left; null: not kept

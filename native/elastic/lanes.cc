@@ -62,6 +62,10 @@ class Lanes {
   bool run(Min minimum) {
     size_t i = 0;
     previous = {0, 0, int64_t(job.m), int64_t(job.m)};
+    if (!job.hasTop) {
+      V::set(0).store(row);
+      for (size_t j = 1; j <= job.m; j++) outside.store(row + j * L);
+    }
     for (; i + Rows <= job.n; i += Rows)
       if (!block<Rows>(i, minimum)) return false;
     for (; i < job.n; i++)

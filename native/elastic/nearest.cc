@@ -26,7 +26,7 @@ struct Envelopes {
   size_t size = 0, radius = 0;  ///< values of one series
   float slack = 0;
   double factor = 1;  ///< from the sum of squares to a bound of the distance
-  std::vector<float> values, upper, lower;
+  std::vector<float> values, upper, lower, scratch;
 
   Envelopes(const Prepared<S>& set, const Prepared<S>& queries, const Method& method) {
     const size_t n = set.lengths[0];
@@ -47,9 +47,14 @@ struct Envelopes {
   }
 
   void of(const S* x, size_t channels, size_t n, size_t k) {
-    float *v = values.data() + k * size, *u = upper.data() + k * size, *l = lower.data() + k * size;
-    std::copy_n(x, size, v);
-    for (size_t c = 0; c < channels; c++) envelopeOf(v + c * n, n, radius, u + c * n, l + c * n);
+    std::copy_n(x, size, values.data() + k * size);
+    widened(values.data() + k * size, channels, n, upper.data() + k * size, lower.data() + k * size, scratch);
+  }
+  /// The envelope of a series, and room on both sides for what float32 loses.
+  void widened(const float* v, size_t channels, size_t n, float* u, float* l, std::vector<float>& room) const {
+    room.resize(2 * (n + 2 * radius + 32));
+    for (size_t c = 0; c < channels; c++)
+      kernels().elastic_envelope(v + c * n, n, radius, room.data(), u + c * n, l + c * n);
     for (size_t i = 0; i < size; i++) {
       u[i] += slack;
       l[i] -= slack;
@@ -108,9 +113,7 @@ class Search {
       while (begin < end && active.size() < most &&
              (active.empty() || queries_.lengths[active[0].index] == queries_.lengths[order[begin]]))
         active.push_back(start(order[begin++]));
-      if (!step(active, width)) {
-        // nothing left to compute for anyone
-      }
+      step(active, width);
       for (size_t q = 0; q < active.size();) {
         if (!active[q].left.empty()) {
           q++;
@@ -179,12 +182,7 @@ class Search {
       query.upper.resize(size);
       query.lower.resize(size);
       std::copy_n(queries_.series(query.index), size, query_.begin());
-      for (size_t c = 0; c < queries_.channels; c++)
-        envelopeOf(query_.data() + c * n, n, envelopes_->radius, query.upper.data() + c * n, query.lower.data() + c * n);
-      for (size_t i = 0; i < size; i++) {
-        query.upper[i] += envelopes_->slack;
-        query.lower[i] -= envelopes_->slack;
-      }
+      envelopes_->widened(query_.data(), queries_.channels, n, query.upper.data(), query.lower.data(), room_);
     }
     float reverse;
     kernels().elastic_keogh_many(envelopes_->values.data() + candidate.index * size, query.upper.data(),
@@ -210,7 +208,7 @@ class Search {
   }
 
   /// One candidate for each query, and more while lanes are free; the pairs of one shape are computed together.
-  bool step(std::vector<Query>& active, size_t width) {
+  void step(std::vector<Query>& active, size_t width) {
     chosen_.clear();
     bool found = true;
     size_t m = 0;
@@ -232,9 +230,7 @@ class Search {
         found = true;
       }
     }
-    const bool any = !chosen_.empty();
     flush(active);
-    return any;
   }
 
   void flush(std::vector<Query>& active) {
@@ -280,7 +276,7 @@ class Search {
   const size_t k_;
   const bool prune_, self_;
   std::optional<Pairs<S>> pairs_;
-  std::vector<float> query_, bounds_;
+  std::vector<float> query_, bounds_, room_;
   std::vector<Chosen> chosen_;
   std::vector<size_t> rows_, columns_;
   std::vector<double> limits_, results_;
@@ -307,7 +303,9 @@ size_t nearest(Run& run, Method method, const Collection& xs, const Collection& 
   std::atomic<size_t> pruned{0};
   run.useThreads(threads);
   run.expect(queries.count);
-  const size_t share = std::max<size_t>(1, std::min<size_t>(256, queries.count / (4 * std::max<size_t>(threads, 1))));
+  // Lanes run empty at the end of a share: few and long ones, as many as threads need to end together.
+  const size_t share = threads <= 1 ? std::min<size_t>(queries.count, 4096)
+                                    : std::min<size_t>(1024, std::max<size_t>(32, queries.count / (4 * threads)));
   run.each((queries.count + share - 1) / share, 1, [&](size_t begin, size_t end) {
     Search<S> search(method, set, queries, envelopes ? &*envelopes : nullptr, k, prune, self);
     search.run(order.data(), begin * share, std::min(end * share, queries.count), run, [&](const Query& query) {

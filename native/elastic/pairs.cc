@@ -248,7 +248,7 @@ void Pairs<S>::walkPasses(double* out, const double* cutoffs, const Gradients* g
       job.xAux = b.xAux.of(0) + pass * n * L;
       job.yAux = b.yAux.of(0) + pass * m * L;
     }
-    const bool maximises = form_.recursion == Recursion::lcss;
+    job.hasTop = form_.recursion == Recursion::erp || form_.recursion == Recursion::edr;
     if (form_.recursion == Recursion::erp) {
       std::memcpy(row, b.yBorder.of(0) + pass * (m + 1) * L, (m + 1) * L * sizeof(S));
       job.left = b.xBorder.of(0) + pass * (n + 1) * L;
@@ -261,10 +261,6 @@ void Pairs<S>::walkPasses(double* out, const double* cutoffs, const Gradients* g
         row[lane] = left[lane] = corner;
       }
       job.left = left;
-    } else {
-      std::fill_n(row, L, S(0));
-      std::fill_n(row + L, m * L, maximises ? S(0) : kInfinite<S>);
-      job.left = nullptr;
     }
     if (gradients) job.shares = b.shares.of(n * m * 3 * L);
     const bool done = kernels().elastic_lanes(job);
