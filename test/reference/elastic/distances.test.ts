@@ -119,9 +119,9 @@ it('subsequences are taken nearest first, the earlier of equals, and do not over
     { position: 1, distance: 1 },
   ]);
   const stream = [9, 0, 1, 2, 9, 9, 0, 2, 4, 9];
-  expect(subsequenceSearch([0, 1, 2], stream, { normalize: false })).toEqual([{ position: 1, distance: 0 }]);
+  expect(subsequenceSearch([0, 1, 2], stream)).toEqual([{ position: 1, distance: 0 }]);
   // Brought to one scale 0 2 4 is as near as 0 1 2.
-  const scaled = subsequenceSearch([0, 1, 2], stream, { normalize: true, k: 2 });
+  const scaled = subsequenceSearch([0, 1, 2], stream, { zNormalize: true, k: 2 });
   expect(scaled.map(({ position }) => position).sort()).toEqual([1, 6]);
   scaled.forEach(({ distance: d }) => expectNear(d, 0, 1e-28));
 });

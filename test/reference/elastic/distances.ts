@@ -70,11 +70,6 @@ function slopeOf(g: number | ArrayLike<number> | undefined): number {
   return typeof g === 'number' ? g : 0.05;
 }
 
-/** The table per channel, summed. */
-function summed(x: Points, y: Points, table: (x: Points, y: Points) => tables.Table): tables.Table {
-  return tables.sumOfTables(x[0].map((_, c) => table(channelOf(x, c), channelOf(y, c))));
-}
-
 /** Descriptors of shapeDTW: per channel the window of 2 reach + 1 values, the ends repeated. */
 function descriptors(x: Points, reach: number): Points {
   const clamped = (i: number): number => Math.min(Math.max(i, 0), x.length - 1);
@@ -83,25 +78,23 @@ function descriptors(x: Points, reach: number): Points {
   );
 }
 
-/** The table of a metric, with its border where the recursion has one. */
-function tableOf(x: Points, y: Points, o: MetricOptions): tables.Table {
+/** The table of a metric for all channels at once, with its border where the recursion has one. */
+function jointTable(x: Points, y: Points, o: MetricOptions): tables.Table {
   const [n, m] = [x.length, y.length];
-  const { metric = 'dtw', c = 1, compat = 'published' } = o;
+  const { metric = 'dtw', compat = 'published' } = o;
   const mask = (): Mask => maskFor(n, m, o);
   const weight = tables.logisticWeight(slopeOf(o.g), Math.max(n, m));
   switch (metric) {
     case 'dtw':
-      return o.independent
-        ? summed(x, y, (a, b) => tables.dtwTable(a, b, mask()))
-        : tables.dtwTable(x, y, mask());
+      return tables.dtwTable(x, y, mask());
     case 'wdtw':
       return tables.dtwTable(x, y, mask(), weight);
     case 'adtw':
       return tables.dtwTable(x, y, mask(), () => 1, o.warpPenalty ?? 1);
     case 'ddtw':
-      return tableOf(derivative(x), derivative(y), { ...o, metric: 'dtw', independent: false });
+      return jointTable(derivative(x), derivative(y), { ...o, metric: 'dtw' });
     case 'wddtw':
-      return tableOf(derivative(x), derivative(y), { ...o, metric: 'wdtw' });
+      return jointTable(derivative(x), derivative(y), { ...o, metric: 'wdtw' });
     case 'shapeDtw': {
       const reach = o.reach ?? 15;
       return tables.dtwTable(descriptors(x, reach), descriptors(y, reach), mask());
@@ -115,14 +108,22 @@ function tableOf(x: Points, y: Points, o: MetricOptions): tables.Table {
     case 'twe':
       return tables.tweTable(x, y, mask(), o.nu ?? 0.001, o.lambda ?? 1);
     case 'msm':
-      return o.independent === false
-        ? tables.msmTable(x, y, mask(), c, true)
-        : summed(x, y, (a, b) => tables.msmTable(a, b, mask(), c, false));
+      return tables.msmTable(x, y, mask(), o.c ?? 1, o.independent === false);
     case 'squared':
     case 'euclidean':
     case 'sbd':
       throw new RangeError(`${metric} has no table`);
   }
+}
+
+/** The table of a metric: of all channels at once, or the sum of those of each channel by itself. */
+function tableOf(x: Points, y: Points, o: MetricOptions): tables.Table {
+  const { independent = o.metric === 'msm' } = o;
+  if (!independent) return jointTable(x, y, o);
+  const gapAt = (c: number): MetricOptions['g'] => (typeof o.g === 'object' ? [o.g[c]] : o.g);
+  return tables.sumOfTables(
+    x[0].map((_, c) => jointTable(channelOf(x, c), channelOf(y, c), { ...o, independent, g: gapAt(c) })),
+  );
 }
 
 /** Whether the table of a metric has a border. */

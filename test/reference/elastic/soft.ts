@@ -32,7 +32,7 @@ export interface SoftResult {
   value: number;
   dx: Float64Array;
   dy: Float64Array;
-  /** n x m: the share of paths that match i with j. Sum over channels where channels are independent. */
+  /** n x m: the share of paths that enter (i, j) diagonally. Sum over channels where channels are independent. */
   alignment: Table;
   /** n x m: the share of paths that visit cell (i, j). */
   occupancy: Table;
@@ -55,12 +55,12 @@ interface Arrival {
   isMatch: boolean;
 }
 
-function arrivals(steps: Steps, costs: Table, i: number, j: number, everyIsMatch: boolean): Arrival[] {
+function arrivals(steps: Steps, costs: Table, i: number, j: number): Arrival[] {
   return steps.into(i, j).flatMap(({ kind, cost, slopes }) => {
     const from: [number, number] = [kind === 'left' ? i : i - 1, kind === 'up' ? j : j - 1];
     const before = from[0] < 0 || from[1] < 0 ? Infinity : costs[from[0]][from[1]];
     if (before === Infinity) return [];
-    return [{ from, total: before + cost, slopes, isMatch: everyIsMatch || kind === 'diagonal' }];
+    return [{ from, total: before + cost, slopes, isMatch: kind === 'diagonal' }];
   });
 }
 
@@ -72,7 +72,7 @@ function forward(steps: Steps, gamma: number): Float64Array[] {
       if (!steps.isOpen(i, j)) continue;
       if (i === 0 && j === 0) costs[0][0] = steps.start.cost;
       else {
-        const totals = arrivals(steps, costs, i, j, true).map(({ total }) => total);
+        const totals = arrivals(steps, costs, i, j).map(({ total }) => total);
         if (totals.length > 0) costs[i][j] = softMin(totals, gamma);
       }
     }
@@ -81,7 +81,7 @@ function forward(steps: Steps, gamma: number): Float64Array[] {
 }
 
 /** Value and gradients of the steps of two series of so many channels. */
-function evaluate(x: Points, y: Points, steps: Steps, gamma: number, everyIsMatch: boolean): SoftResult {
+function evaluate(x: Points, y: Points, steps: Steps, gamma: number): SoftResult {
   const { rows, cols, border } = steps;
   const channels = channelsOf(x);
   const costs = forward(steps, gamma);
@@ -117,7 +117,7 @@ function evaluate(x: Points, y: Points, steps: Steps, gamma: number, everyIsMatc
         noteMatch(0, 0, visit);
         continue;
       }
-      for (const { from, total, slopes, isMatch } of arrivals(steps, costs, i, j, everyIsMatch)) {
+      for (const { from, total, slopes, isMatch } of arrivals(steps, costs, i, j)) {
         const share = visit * Math.exp(-(total - costs[i][j]) / gamma);
         visits[from[0]][from[1]] += share;
         spread(slopes, share);
@@ -149,11 +149,11 @@ function plainLoss(x: Points, y: Points, o: SoftOptions): SoftResult {
   const mask: Mask = maskFor(x.length, y.length, o);
   switch (loss) {
     case 'dtw':
-      return evaluate(x, y, dtwSteps(x, y, mask), gamma, true);
+      return evaluate(x, y, dtwSteps(x, y, mask), gamma);
     case 'wdtw': {
       const slope = typeof o.g === 'number' ? o.g : 0.05;
       const weight = logisticWeight(slope, Math.max(x.length, y.length));
-      return evaluate(x, y, dtwSteps(x, y, mask, weight), gamma, true);
+      return evaluate(x, y, dtwSteps(x, y, mask, weight), gamma);
     }
     case 'adtw':
       return evaluate(
@@ -161,18 +161,17 @@ function plainLoss(x: Points, y: Points, o: SoftOptions): SoftResult {
         y,
         dtwSteps(x, y, mask, () => 1, o.warpPenalty ?? 1),
         gamma,
-        true,
       );
     case 'erp': {
       const gap =
         typeof o.g === 'object' ? Array.from(o.g) : x[0].map(() => (typeof o.g === 'number' ? o.g : 0));
-      return evaluate(x, y, erpSteps(x, y, mask, gap), gamma, false);
+      return evaluate(x, y, erpSteps(x, y, mask, gap), gamma);
     }
     case 'twe':
-      return evaluate(x, y, tweSteps(x, y, mask, o.nu ?? 0.001, o.lambda ?? 1), gamma, false);
+      return evaluate(x, y, tweSteps(x, y, mask, o.nu ?? 0.001, o.lambda ?? 1), gamma);
     case 'msm':
       return summedOverChannels(x, y, (a, b) =>
-        evaluate(a, b, msmSteps(a, b, mask, { gamma, c, gate }), gamma, false),
+        evaluate(a, b, msmSteps(a, b, mask, { gamma, c, gate }), gamma),
       );
   }
 }

@@ -12,8 +12,8 @@ export interface SearchOptions {
   windowAbs?: number;
   /** The same as a fraction of the length of the query. */
   window?: number;
-  /** Whether query and windows are brought to mean 0 and deviation 1. */
-  normalize: boolean;
+  /** Whether query and windows are brought to mean 0 and deviation 1. Default false. */
+  zNormalize?: boolean;
   /** Least distance between the starts of two matches. Default: the length of the query. */
   exclusion?: number;
 }
@@ -28,11 +28,11 @@ export interface Match {
 export function distanceProfile(
   query: ArrayLike<number>,
   stream: ArrayLike<number>,
-  { normalize, window, windowAbs }: SearchOptions,
+  { zNormalize = false, window, windowAbs }: SearchOptions,
 ): Float64Array {
   const length = query.length;
   const prepared = (values: ArrayLike<number>): number[] =>
-    normalize ? zNormalized(Array.from(values)) : Array.from(values);
+    zNormalize ? zNormalized(Array.from(values)) : Array.from(values);
   const [q, values] = [prepared(query), Array.from(stream)];
   return Float64Array.from({ length: values.length - length + 1 }, (_, start) =>
     distance(q, prepared(values.slice(start, start + length)), { metric: 'dtw', window, windowAbs }),
@@ -56,7 +56,7 @@ export function nearestWindows(profile: ArrayLike<number>, k: number, exclusion:
 export function subsequenceSearch(
   query: ArrayLike<number>,
   stream: ArrayLike<number>,
-  options: SearchOptions,
+  options: SearchOptions = {},
 ): Match[] {
   const { k = 1, exclusion = query.length } = options;
   return nearestWindows(distanceProfile(query, stream, options), k, exclusion);
