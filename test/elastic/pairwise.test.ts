@@ -59,13 +59,13 @@ onEveryIsa(() => {
         let compared = 0;
         for (const count of [1, 7, 8, 9, 15, 16, 17, 33]) {
           for (const channels of count === 9 || count === 16 ? [1, 3] : [1]) {
-            const X = setOf(lengths, 3, channels, dtype, 1);
+            const X = setOf(lengths, 2, channels, dtype, 1);
             const Y = setOf(lengths, count, channels, dtype, 2);
             for (const form of FORMS) {
               for (const band of MATRIX_BANDS) {
                 if (!allDefined(form, band, X, Y)) continue;
                 const options = { ...form.options, ...band };
-                const label = `${labelOf(options)} 3 x ${count} of ${channels} channels`;
+                const label = `${labelOf(options)} 2 x ${count} of ${channels} channels`;
                 const expected = byDistance(X, Y, options);
                 expectSameBits(pairwise(X, Y, options), expected, label);
                 expectSameBits(pairwise(X, Y, { ...options, threads: 2 }), expected, `${label}, 2 threads`);
@@ -81,7 +81,7 @@ onEveryIsa(() => {
     it.each(['equal', 'ragged'] as const)(
       'of one set is symmetric where distances are, with a diagonal of 0, %s lengths',
       (lengths) => {
-        for (const count of [1, 2, 7, 8, 9, 13]) {
+        for (const count of [1, 2, 9, 13]) {
           for (const channels of count === 9 ? [1, 2] : [1]) {
             const X = setOf(lengths, count, channels, dtype, 3);
             for (const form of FORMS) {
@@ -90,14 +90,17 @@ onEveryIsa(() => {
                 const options = { ...form.options, ...band };
                 const label = `${labelOf(options)} ${count} of ${channels} channels`;
                 const matrix = pairwise(X, null, options);
-                const expected = byDistance(X, X, options);
                 const isMirrored = isSymmetric(options, X.length !== null);
                 const isLopsided = lengths === 'ragged' && count > 1 && 'itakuraMaxSlope' in band;
                 expect([label, isMirrored]).toEqual([label, form.symmetric && !isLopsided]);
+                const expected = new Float64Array(count * count);
                 for (let i = 0; i < count; i += 1) {
-                  expected[i * count + i] = 0;
-                  for (let j = 0; j < i && isMirrored; j += 1)
-                    expected[i * count + j] = expected[j * count + i];
+                  for (let j = 0; j < count; j += 1) {
+                    const at = i * count + j;
+                    if (j < i && isMirrored) expected[at] = expected[j * count + i];
+                    else if (j !== i)
+                      expected[at] = distance(X.series(i), X.series(j), { ...options, channels });
+                  }
                 }
                 expectSameBits(matrix, expected, label);
                 expectSameBits(
