@@ -83,8 +83,8 @@ struct Names<Reduction> {
 
 template <>
 struct Names<Metric> {
-  static constexpr const char* list[] = {"squared", "euclidean", "dtw", "ddtw", "wdtw", "wddtw", "adtw", "shapeDtw",
-                                         "erp",     "edr",       "lcss", "twe", "msm",  "sbd",   "softMsm"};
+  static constexpr const char* list[] = {"squared", "euclidean", "dtw",  "ddtw", "wdtw", "wddtw", "adtw",   "shapeDtw",
+                                         "erp",     "edr",       "lcss", "twe",  "msm",  "sbd",   "softMsm"};
 };
 template <>
 struct Names<BandKind> {

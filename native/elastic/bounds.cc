@@ -52,7 +52,8 @@ void elastic_envelope(const float* y, size_t n, size_t radius, float* scratch, f
   size_t width = 1;
   const auto widen = [&](size_t step, float* high, float* low, size_t count) {
     for (size_t i = 0; i < count; i += L) {
-      const F32 a = max(F32::load(tops + i), F32::load(tops + i + step)), b = min(F32::load(lows + i), F32::load(lows + i + step));
+      const F32 a = max(F32::load(tops + i), F32::load(tops + i + step)),
+                b = min(F32::load(lows + i), F32::load(lows + i + step));
       if (count - i < L) {
         a.store(high + i, count - i);
         b.store(low + i, count - i);

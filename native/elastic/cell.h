@@ -212,9 +212,7 @@ template <class V>
 struct MsmCell : Needs<true, false, false, false> {
   V c;
   explicit MsmCell(const CellForm& form) : c(V::set(typename V::Scalar(form.cost))) {}
-  SOFTLANE_INLINE V splitMerge(V v, V p, V o) const {
-    return c + max(max(min(p, o) - v, v - max(p, o)), V::set(0));
-  }
+  SOFTLANE_INLINE V splitMerge(V v, V p, V o) const { return c + max(max(min(p, o) - v, v - max(p, o)), V::set(0)); }
   template <class Min, class P>
   SOFTLANE_INLINE V cell(Min& minimum, const P& p, V diagonal, V up, V left) const {
     const V x = p.x(0), y = p.y(0);

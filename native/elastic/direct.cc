@@ -213,7 +213,8 @@ std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method& method, const
 }
 
 template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const float*, size_t, const float*, size_t);
-template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const double*, size_t, const double*, size_t);
+template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const double*, size_t, const double*,
+                                                            size_t);
 template double directDistance(const Method&, const float*, size_t, const float*, size_t);
 template double directDistance(const Method&, const double*, size_t, const double*, size_t);
 template std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method&, const double*, const float*, size_t,

@@ -12,7 +12,21 @@ namespace softlane {
 
 /// The distances by their names in JavaScript, and Soft-MSM, which is only a loss.
 enum class Metric : uint8_t {
-  squared, euclidean, dtw, ddtw, wdtw, wddtw, adtw, shapeDtw, erp, edr, lcss, twe, msm, sbd, softMsm
+  squared,
+  euclidean,
+  dtw,
+  ddtw,
+  wdtw,
+  wddtw,
+  adtw,
+  shapeDtw,
+  erp,
+  edr,
+  lcss,
+  twe,
+  msm,
+  sbd,
+  softMsm
 };
 enum class BandKind : uint8_t { none, fraction, radius, itakura };
 
@@ -22,11 +36,11 @@ enum class Recursion : uint8_t { dtw, wdtw, adtw, erp, edr, lcss, twe, msm, msmD
 /// What a recursion is told besides the series.
 struct CellForm {
   Recursion recursion;
-  double gamma;      ///< of the soft minimum; 0: the hard minimum
-  double penalty;    ///< ADTW: on vertical and horizontal steps
-  double cost;       ///< MSM: c
-  bool relativeGate; ///< Soft-MSM
-  const double* gap; ///< ERP with gradients: the gap value of each channel
+  double gamma;       ///< of the soft minimum; 0: the hard minimum
+  double penalty;     ///< ADTW: on vertical and horizontal steps
+  double cost;        ///< MSM: c
+  bool relativeGate;  ///< Soft-MSM
+  const double* gap;  ///< ERP with gradients: the gap value of each channel
 };
 
 /// Whether the recursion reads a weight for each |i - j| (WDTW, TWE), a number for each point (ERP: distance to the
@@ -43,24 +57,24 @@ struct LanesJob {
   CellForm form;
   Dtype dtype;
   size_t n, m, channels;
-  const void *x, *y;            ///< interleaved, with one readable row before the first (zeros: what TWE pads with)
-  const void *xAux, *yAux;      ///< [n][lanes], [m][lanes]
-  const void* weights;          ///< weights[n + (j - i)], n + m scalars
-  const void* threshold;        ///< [lanes]
-  const int32_t *low, *high;    ///< columns of each row inside the band, null for all; high < low: none
-  void* row;                    ///< [(m + 1)][lanes]: at the end the last row
-  bool hasTop;                  ///< row holds the top border at the start; otherwise only the corner is reachable
-  const void* left;             ///< [(n + 1)][lanes]: the left border; null where only the corner is reachable
-  const void* cutoff;           ///< [lanes]: stop as soon as no pair can end at or below its cutoff; null: never
-  void* shares;                 ///< soft forms: [n][m][3][lanes], the shares of diagonal, up and left; null: not kept
+  const void *x, *y;          ///< interleaved, with one readable row before the first (zeros: what TWE pads with)
+  const void *xAux, *yAux;    ///< [n][lanes], [m][lanes]
+  const void* weights;        ///< weights[n + (j - i)], n + m scalars
+  const void* threshold;      ///< [lanes]
+  const int32_t *low, *high;  ///< columns of each row inside the band, null for all; high < low: none
+  void* row;                  ///< [(m + 1)][lanes]: at the end the last row
+  bool hasTop;                ///< row holds the top border at the start; otherwise only the corner is reachable
+  const void* left;           ///< [(n + 1)][lanes]: the left border; null where only the corner is reachable
+  const void* cutoff;         ///< [lanes]: stop as soon as no pair can end at or below its cutoff; null: never
+  void* shares;               ///< soft forms: [n][m][3][lanes], the shares of diagonal, up and left; null: not kept
 };
 
 /// The way back through a soft table: `row` holds 0 except row[m][lanes] = upstream gradient; at the end row[j] is the
 /// occupancy of the top border. `shares` is what the way forth kept. Gradients are added to, one spare row before each.
 struct LanesBackward {
   LanesJob forth;
-  void *dx, *dy;       ///< interleaved as x and y
-  void* leftOccupancy; ///< [(n + 1)][lanes] or null
+  void *dx, *dy;        ///< interleaved as x and y
+  void* leftOccupancy;  ///< [(n + 1)][lanes] or null
 };
 
 /// One pair along anti-diagonals. x is channels x n, y channels x m, both with `kWavePad` readable elements before and
@@ -70,8 +84,8 @@ struct WaveJob {
   Dtype dtype;
   size_t n, m, channels, strideX, strideY;
   const void *x, *yReversed;
-  const void *xAux, *yAuxReversed;      ///< padded alike
-  const void *weightsEven, *weightsOdd; ///< weightsEven[k] = W(|2k|), weightsOdd[k] = W(|2k - 1|); k from -m/2 to n/2
+  const void *xAux, *yAuxReversed;       ///< padded alike
+  const void *weightsEven, *weightsOdd;  ///< weightsEven[k] = W(|2k|), weightsOdd[k] = W(|2k - 1|); k from -m/2 to n/2
   double threshold;
   const int32_t *first, *last;  ///< rows of each anti-diagonal inside the band: i with i + j = d, d in [0, n + m - 1)
   const int32_t *low, *high;    ///< columns of each row, given only for irregular bands: some row has no cell
@@ -84,11 +98,11 @@ struct WaveJob {
 constexpr size_t kWavePad = 64;
 
 struct WaveBackward {
-  WaveJob forth;          ///< `history` is read, `diagonals` overwritten
-  void *dx, *dyReversed;  ///< padded and strided as x and y; added to
+  WaveJob forth;                       ///< `history` is read, `diagonals` overwritten
+  void *dx, *dyReversed;               ///< padded and strided as x and y; added to
   void *topOccupancy, *leftOccupancy;  ///< [m + 1], [n + 1] or null
-  double* occupancy;      ///< n x m or null: of every node
-  double* alignment;      ///< n x m or null: of the diagonal step into it
+  double* occupancy;                   ///< n x m or null: of every node
+  double* alignment;                   ///< n x m or null: of the diagonal step into it
   double upstream;
 };
 

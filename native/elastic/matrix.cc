@@ -55,22 +55,23 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
   const size_t width = Pairs<S>(method, x, y).width(), rows = block.rowEnd - block.rowBegin;
   const bool equal = x.longest == *std::min_element(x.lengths.begin(), x.lengths.end()) &&
                      y.longest == *std::min_element(y.lengths.begin(), y.lengths.end()) && x.longest == y.longest;
-  const bool turned = ys && block.cols() < width && rows > block.cols() && method.isElastic() &&
-                      (equal || method.isSymmetric(1, 2));
+  const bool turned =
+      ys && block.cols() < width && rows > block.cols() && method.isElastic() && (equal || method.isSymmetric(1, 2));
   const Prepared<S>&along = turned ? x : y, &against = turned ? y : x;
   const size_t alongBegin = turned ? block.rowBegin : block.colBegin, alongEnd = turned ? block.rowEnd : block.colEnd,
-               againstBegin = turned ? block.colBegin : block.rowBegin, againstEnd = turned ? block.colEnd : block.rowEnd;
+               againstBegin = turned ? block.colBegin : block.rowBegin,
+               againstEnd = turned ? block.colEnd : block.rowEnd;
   const auto wanted = [&](size_t one, size_t lane) { return turned ? needed(lane, one) : needed(one, lane); };
   const auto store = [&](size_t one, size_t lane, double value) {
     const size_t i = turned ? lane : one, j = turned ? one : lane;
     block.at(i, j) = value;
-    if (block.self && i < j && method.isSymmetric(x.lengths[i], y.lengths[j]) && block.holds(j, i)) block.at(j, i) = value;
+    if (block.self && i < j && method.isSymmetric(x.lengths[i], y.lengths[j]) && block.holds(j, i))
+      block.at(j, i) = value;
   };
 
   std::vector<size_t> order(alongEnd - alongBegin);
   std::iota(order.begin(), order.end(), alongBegin);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return along.lengths[a] < along.lengths[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return along.lengths[a] < along.lengths[b]; });
   std::vector<Tile> tiles;
   double total = 0;
   for (size_t begin = 0; begin < order.size();) {
@@ -138,9 +139,8 @@ std::vector<std::vector<size_t>> groupsOf(const Method& method, const Prepared<S
   std::vector<size_t> order(y.count);
   std::iota(order.begin(), order.end(), size_t(0));
   const auto n = [&](size_t k) { return x.lengths[single ? 0 : k]; };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return n(a) != n(b) ? n(a) < n(b) : y.lengths[a] < y.lengths[b];
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return n(a) != n(b) ? n(a) < n(b) : y.lengths[a] < y.lengths[b]; });
   std::vector<std::vector<size_t>> groups;
   for (const size_t k : order) {
     const bool fits = !groups.empty() && groups.back().size() < width && n(groups.back()[0]) == n(k) &&
@@ -227,7 +227,8 @@ void requireEqualLengths(const Method& method, const Collection& x, const Collec
   for (const Collection* set : {&x, &y})
     for (const size_t length : set->lengths)
       if (length != n)
-        throw rangeError("y", "of the same length as x for this metric", std::to_string(length) + " beside " + std::to_string(n));
+        throw rangeError("y", "of the same length as x for this metric",
+                         std::to_string(length) + " beside " + std::to_string(n));
 }
 
 }  // namespace

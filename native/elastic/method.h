@@ -12,9 +12,7 @@
 namespace softlane {
 
 /// Positions of the numbers that lib/elastic/metrics.ts sends; gap values follow, one a channel.
-enum Parameter : size_t {
-  kGamma, kSlope, kPenalty, kEpsilon, kNu, kLambda, kCost, kReach, kFlags, kBand, kGap
-};
+enum Parameter : size_t { kGamma, kSlope, kPenalty, kEpsilon, kNu, kLambda, kCost, kReach, kFlags, kBand, kGap };
 enum Flag : unsigned { kIndependent = 1, kAeon = 2, kNormalize = 4, kRelativeGate = 8, kRoot = 16, kRaw = 32 };
 
 /// A distance with all its parameters.
@@ -85,12 +83,12 @@ template <class S>
 struct Prepared {
   size_t channels, count, longest = 0;
   std::vector<size_t> lengths, offsets;
-  std::vector<S> owned;   ///< where values had to be made
+  std::vector<S> owned;  ///< where values had to be made
   const S* values;
-  std::vector<S> aux;     ///< [channels if perChannel, else 1] x time points of each series
-  std::vector<S> border;  ///< ERP: running sums, one longer than the series
+  std::vector<S> aux;             ///< [channels if perChannel, else 1] x time points of each series
+  std::vector<S> border;          ///< ERP: running sums, one longer than the series
   std::vector<double> deviation;  ///< EDR: population standard deviation over all values of each series
-  size_t rows;            ///< of aux: channels where channels are taken one by one
+  size_t rows;                    ///< of aux: channels where channels are taken one by one
 
   Prepared(const Collection& from, const Method& method);
   const S* series(size_t i) const { return values + offsets[i]; }

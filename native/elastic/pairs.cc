@@ -140,8 +140,8 @@ struct Side {
         series[lane] = set.series(indices[lane]) + pass * lengths[lane];
       }
       out += channels * lanes;
-      kernels().elastic_interleave(reinterpret_cast<const void* const*>(series), lengths, sizeof(S) == 4 ? Dtype::f32 : Dtype::f64,
-                                   channels, length, out);
+      kernels().elastic_interleave(reinterpret_cast<const void* const*>(series), lengths,
+                                   sizeof(S) == 4 ? Dtype::f32 : Dtype::f64, channels, length, out);
       out += length * channels * lanes;
     }
   }
@@ -171,7 +171,8 @@ void Pairs<S>::setColumns(const size_t* ys, size_t count) {
   if (usesAux(form_.recursion))
     side.numbers(b.yAux.of(passes_ * b.m * width_), 0, [&](size_t i, size_t pass) { return y_.auxOf(i, pass); });
   if (form_.recursion == Recursion::erp)
-    side.numbers(b.yBorder.of(passes_ * (b.m + 1) * width_), 1, [&](size_t i, size_t pass) { return y_.borderOf(i, pass); });
+    side.numbers(b.yBorder.of(passes_ * (b.m + 1) * width_), 1,
+                 [&](size_t i, size_t pass) { return y_.borderOf(i, pass); });
 }
 
 template <class S>
@@ -185,7 +186,8 @@ void Pairs<S>::setRows(const size_t* xs, size_t count) {
   if (usesAux(form_.recursion))
     side.numbers(b.xAux.of(passes_ * b.n * width_), 0, [&](size_t i, size_t pass) { return x_.auxOf(i, pass); });
   if (form_.recursion == Recursion::erp)
-    side.numbers(b.xBorder.of(passes_ * (b.n + 1) * width_), 1, [&](size_t i, size_t pass) { return x_.borderOf(i, pass); });
+    side.numbers(b.xBorder.of(passes_ * (b.n + 1) * width_), 1,
+                 [&](size_t i, size_t pass) { return x_.borderOf(i, pass); });
 }
 
 template <class S>
@@ -283,8 +285,7 @@ void Pairs<S>::backward(const LanesJob& forth, const Gradients* gradients, size_
   job.dx = dx + stride;
   job.dy = dy + stride;
   std::fill_n(row, (m + 1) * L, S(0));
-  for (size_t lane = 0; lane < L; lane++)
-    row[y_.lengths[b.ys[lane]] * L + lane] = S(gradients[lane].upstream);
+  for (size_t lane = 0; lane < L; lane++) row[y_.lengths[b.ys[lane]] * L + lane] = S(gradients[lane].upstream);
   S* left = nullptr;
   if (form_.recursion == Recursion::erp) {
     left = b.leftFlow.of((n + 1) * L);
@@ -311,7 +312,8 @@ void Pairs<S>::backward(const LanesJob& forth, const Gradients* gradients, size_
 
 /// ERP's borders are running sums of the distances to the gap: what flows into a border cell flows on to the corner.
 template <class S>
-void Pairs<S>::borderGradient(const Prepared<S>& set, size_t index, size_t pass, const S* flow, size_t stride, double* to) {
+void Pairs<S>::borderGradient(const Prepared<S>& set, size_t index, size_t pass, const S* flow, size_t stride,
+                              double* to) {
   if (!to) return;
   const size_t n = set.lengths[index];
   const S *x = set.series(index) + pass * n, *distance = set.auxOf(index, pass);

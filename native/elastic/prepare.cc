@@ -27,7 +27,8 @@ Method::Method(Metric m, BandKind band, const In<double>& p, size_t channelCount
 }
 
 bool Method::isElastic() const {
-  return metric != Metric::squared && metric != Metric::euclidean && metric != Metric::shapeDtw && metric != Metric::sbd;
+  return metric != Metric::squared && metric != Metric::euclidean && metric != Metric::shapeDtw &&
+         metric != Metric::sbd;
 }
 
 bool Method::perChannel() const { return channels > 1 && (has(kIndependent) || metric == Metric::softMsm); }
@@ -70,8 +71,7 @@ Collection::Collection(const char* argument, const In<Any>& x, const In<int32_t>
     total += size_t(given.data[i]) * channels;
   }
   offsets.push_back(total);
-  if (total != x.length)
-    throw rangeError(argument, std::to_string(total) + " elements long", std::to_string(x.length));
+  if (total != x.length) throw rangeError(argument, std::to_string(total) + " elements long", std::to_string(x.length));
 }
 
 template <class S>
@@ -85,7 +85,8 @@ Prepared<S>::Prepared(const Collection& from, const Method& method)
   if (method.isDerivative()) {  // Keogh & Pazzani 2001
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {
-      if (lengths[i] < 3) throw rangeError("x", "of at least 3 time points for derivatives", std::to_string(lengths[i]));
+      if (lengths[i] < 3)
+        throw rangeError("x", "of at least 3 time points for derivatives", std::to_string(lengths[i]));
       offsets[i] = total;
       lengths[i] -= 2;
       total += lengths[i] * channels;
@@ -129,7 +130,9 @@ Prepared<S>::Prepared(const Collection& from, const Method& method)
           const S d = x[c * n + k] - before;
           sum = c ? sum + d * d : d * d;
         }
-        const S length = together == 1 ? std::abs(x[k] - (recursion == Recursion::erp ? S(method.gap[row]) : k ? x[k - 1] : S(0)))
+        const S length = together == 1 ? std::abs(x[k] - (recursion == Recursion::erp ? S(method.gap[row])
+                                                          : k                         ? x[k - 1]
+                                                                                      : S(0)))
                                        : std::sqrt(sum);
         to[k] = recursion == Recursion::erp ? length : length + S(method.nu + method.lambda);
       }

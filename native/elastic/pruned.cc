@@ -42,7 +42,8 @@ double walk(const Job<S>& job, double cutoff, const double* rest, std::vector<S>
     lastAlive = k;
   }
   for (int64_t i = 0; i < n; i++) {
-    const int64_t low = job.band.full ? 0 : job.band.low[size_t(i)], high = job.band.full ? m - 1 : job.band.high[size_t(i)];
+    const int64_t low = job.band.full ? 0 : job.band.low[size_t(i)],
+                  high = job.band.full ? m - 1 : job.band.high[size_t(i)];
     const double limit = rest ? cutoff - rest[i + 1] : cutoff;
     const S edge = job.left ? job.left[i + 1] : infinite;
     const bool edgeAlive = double(edge) <= limit;
@@ -136,8 +137,18 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
   const Band& band = bands_.of(n, m);
   double value = 0;
   for (size_t pass = 0; pass < passes_ && value <= raw; pass++) {
-    Job<S> job{form_,   n,       m,       channels_, x_.series(xi) + pass * n, y_.series(yi) + pass * m,
-               nullptr, nullptr, nullptr, nullptr,   nullptr,                  threshold(xi, yi),
+    Job<S> job{form_,
+               n,
+               m,
+               channels_,
+               x_.series(xi) + pass * n,
+               y_.series(yi) + pass * m,
+               nullptr,
+               nullptr,
+               nullptr,
+               nullptr,
+               nullptr,
+               threshold(xi, yi),
                band};
     if (usesAux(form_.recursion)) {
       job.xAux = x_.auxOf(xi, pass);
@@ -157,8 +168,8 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
 
 double prunedDtw(const double* x, size_t n, const double* y, size_t m, const Band& band, double cutoff,
                  const double* rest, std::vector<double>& row) {
-  const Job<double> job{{Recursion::dtw, 0, 0, 0, false, nullptr}, n, m, 1, x, y, nullptr, nullptr, nullptr, nullptr,
-                        nullptr, 0, band};
+  const Job<double> job{
+      {Recursion::dtw, 0, 0, 0, false, nullptr}, n, m, 1, x, y, nullptr, nullptr, nullptr, nullptr, nullptr, 0, band};
   return walk<double, scalar::DtwCell, false>(job, cutoff, rest, row);
 }
 

@@ -17,7 +17,8 @@ struct Log1p;
 template <>
 struct Log1p<F32> {
   static SOFTLANE_INLINE F32 quotient(F32 u) {
-    constexpr float k[] = {0x1.55554p-1f, 0x1.99a6bap-2f, 0x1.234894p-2f, 0x1.e45208p-3f, 0x1.a45d84p-4f, 0x1.6a09eep-2f};
+    constexpr float k[] = {0x1.55554p-1f,  0x1.99a6bap-2f, 0x1.234894p-2f,
+                           0x1.e45208p-3f, 0x1.a45d84p-4f, 0x1.6a09eep-2f};
     F32 p = F32::set(k[5]);
     for (int i = 4; i >= 0; i--) p = mulAdd(p, u, F32::set(k[i]));
     return p;
@@ -66,7 +67,9 @@ struct SoftMin {
     huge = V::set(-lowest<S>());
   }
   /// exp((least - v) / gamma), 0 for infinite v, also where least is infinite
-  SOFTLANE_INLINE V term(V least, V v) const { return exponential.template expNonPositive<true>((least - v) * inverse); }
+  SOFTLANE_INLINE V term(V least, V v) const {
+    return exponential.template expNonPositive<true>((least - v) * inverse);
+  }
 
   SOFTLANE_INLINE V operator()(V a, V b, V c) {
     const V low = min(a, b), high = max(a, b), least = min(low, c), middle = max(low, c), finite = min(least, huge);

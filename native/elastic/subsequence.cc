@@ -89,9 +89,8 @@ struct Pattern {
     order.resize(m);
     std::iota(order.begin(), order.end(), 0u);
     const double mean = std::accumulate(values.begin(), values.end(), 0.0) / double(m);
-    std::stable_sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) {
-      return std::abs(values[a] - mean) > std::abs(values[b] - mean);
-    });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](uint32_t a, uint32_t b) { return std::abs(values[a] - mean) > std::abs(values[b] - mean); });
     // The ends are matched with the ends alone: there the bound is the cost itself.
     for (const size_t end : {size_t(0), m - 1}) upper[end] = lower[end] = values[end];
   }
@@ -166,7 +165,8 @@ class Scanner {
       const bool trusted = variance > 0 && varianceError < 1e-6 * variance;
       mean_[p] = mean + origin;
       inverse_[p] = trusted ? 1 / std::sqrt(variance) : 0;
-      slack_[p] = trusted ? std::sqrt(size) * (2 * meanError * inverse_[p] + 2 * varianceError / variance + 4 * unit) : 0;
+      slack_[p] =
+          trusted ? std::sqrt(size) * (2 * meanError * inverse_[p] + 2 * varianceError / variance + 4 * unit) : 0;
       if (p + 1 == count) break;
       const double in = x[p + m_] - origin, out = x[p] - origin;
       sum += in - out;
@@ -234,7 +234,8 @@ double elasticSubsequence(Run& run, In<double> query, In<double> stream, Out<dou
   std::mutex mutex;
   run.useThreads(threads);
   run.expect(windows);
-  const size_t pieces = std::max<size_t>(1, std::min((windows + kWindows - 1) / kWindows, 8 * std::max<size_t>(threads, 1)));
+  const size_t pieces =
+      std::max<size_t>(1, std::min((windows + kWindows - 1) / kWindows, 8 * std::max<size_t>(threads, 1)));
   const size_t share = (windows + pieces - 1) / pieces;
   run.each(pieces, 1, [&](size_t begin, size_t end) {
     Scanner scanner(pattern);
@@ -244,7 +245,8 @@ double elasticSubsequence(Run& run, In<double> query, In<double> stream, Out<dou
       start = all.limit();  // any limit met so far is one for all: the selection in the end is the same
     }
     Matches own(k, exclusion, start);
-    for (size_t at = begin * share, stop = std::min(end * share, windows); at < stop && !run.stopped(); at += kWindows) {
+    for (size_t at = begin * share, stop = std::min(end * share, windows); at < stop && !run.stopped();
+         at += kWindows) {
       const size_t count = std::min(kWindows, stop - at);
       scanner.scan(stream.data, at, count, own);
       run.advance(count);

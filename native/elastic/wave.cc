@@ -191,8 +191,9 @@ void back(const WaveBackward& job) {
   const SoftMin<V, false>& plain = minimum;
   const int64_t n = int64_t(forth.n), m = int64_t(forth.m);
   const size_t length = forth.n + 1 + 2 * kWavePad;
-  S* values[2] = {wave.diagonals[0], wave.diagonals[1]};                                // of diagonals d - 2, d - 1
-  S* flows[3] = {wave.diagonals[2], wave.diagonals[2] + length, wave.diagonals[2] + 2 * length};  // into d, d - 1, d - 2
+  S* values[2] = {wave.diagonals[0], wave.diagonals[1]};  // of diagonals d - 2, d - 1
+  S* flows[3] = {wave.diagonals[2], wave.diagonals[2] + length,
+                 wave.diagonals[2] + 2 * length};  // into d, d - 1, d - 2
   for (S* flow : flows)
     for (int64_t k = -1; k <= n + L; k++) flow[k] = 0;
   flows[0][n] = S(job.upstream);
