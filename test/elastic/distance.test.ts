@@ -193,7 +193,7 @@ onEveryIsa(() => {
     }
   });
 
-  it('with a cutoff gives the same bits up to it and Infinity beyond', () => {
+  it.each(DTYPES)('with a cutoff gives the same bits up to it and Infinity beyond, %s', (dtype) => {
     const below = (value: number): number => {
       if (value === 0) return -Number.MIN_VALUE;
       const bits = new BigUint64Array(Float64Array.of(value).buffer);
@@ -206,7 +206,7 @@ onEveryIsa(() => {
         for (const channels of [1, 2]) {
           for (const [n, m] of LENGTHS) {
             if (!isDefined(form, band, n, m)) continue;
-            const [x, y] = pair('normal', channels, n, m);
+            const [x, y] = pair('normal', channels, n, m).map((series) => typed(series, dtype));
             const options = { ...form.options, ...band, channels };
             const plain = distance(x, y, options);
             for (const cutoff of [plain, below(plain), plain / 2, plain / 10, 2 * plain, Infinity]) {

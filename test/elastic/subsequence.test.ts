@@ -34,6 +34,15 @@ const profileOf = memo(
   },
 );
 
+const SCALED = { k: 4, window: 0.1 };
+
+/** A search among values of another size. */
+const scaledMatches = memo((scale: number, zNormalize: string) => {
+  const [query, stream] = [walk(24, 20), walk(600, 21)].map((series) => series.map((value) => value * scale));
+  const options = { ...SCALED, zNormalize: zNormalize === 'yes' };
+  return { query, stream, expected: reference.subsequenceSearch(query, stream, options) };
+});
+
 /** Fails unless the matches are these, to the bit or within a tolerance. */
 function expectMatches(
   actual: SubsequenceMatches,
@@ -146,6 +155,22 @@ onEveryIsa(() => {
       const expected = reference.subsequenceSearch(query, stream, options);
       const actual = subsequenceSearch(query, stream, options);
       expectMatches(actual, expected, 1e-14 * offset + 1e-10, `offset ${offset}`);
+    }
+  });
+
+  it('skips nothing that is near at any scale of the values', () => {
+    for (const scale of [1e-140, 1e-40, 1e-25, 1e-3, 1e3, 1e18, 1e25, 1e40, 1e140]) {
+      for (const zNormalize of [false, true]) {
+        const { query, stream, expected } = scaledMatches(scale, zNormalize ? 'yes' : 'no');
+        const options = { ...SCALED, zNormalize };
+        const actual = subsequenceSearch(query, stream, options);
+        const label = `${labelOf(options)} scale ${scale}`;
+        expect([label, Array.from(actual.position)]).toEqual([
+          label,
+          expected.map(({ position }) => position),
+        ]);
+        actual.distance.forEach((d, i) => expectNear(d / expected[i].distance, 1, 1e-9, label));
+      }
     }
   });
 
