@@ -1,6 +1,6 @@
 /** A claim, what was measured here, and whether the two agree. */
 import { formatDigits } from '../harness/sizes.js';
-import { renderColumns } from '../harness/table.js';
+import { renderColumns } from '../../lib/report/columns.js';
 
 /** A statement that a number can confirm or refute. */
 export interface Claim {

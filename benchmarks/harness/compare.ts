@@ -1,9 +1,9 @@
 /** Comparison of a run with a saved one of the same machine. */
+import { renderColumns } from '../../lib/report/columns.js';
 import { BenchError } from './errors.js';
 import { fingerprint } from './machine.js';
 import type { ResultRow, Results } from './results.js';
 import { formatTime } from './sizes.js';
-import { renderColumns } from './table.js';
 
 /** A row that both runs have. */
 export interface Comparison {

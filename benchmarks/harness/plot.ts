@@ -1,9 +1,6 @@
-/**
- * A plot of time per element or of bandwidth against size, drawn by vega-lite. Both of its packages are optional and
- * ESM-only, hence the dynamic imports.
- */
+/** A plot of time per element or of bandwidth against size, as a specification that lib/report draws. */
 import type { TopLevelSpec } from 'vega-lite';
-import { BenchError, messageOf } from './errors.js';
+import { SCHEMA } from '../../lib/report/vega.js';
 import type { ResultRow } from './results.js';
 
 /** What the vertical axis shows. */
@@ -55,7 +52,7 @@ export function plotSpec(title: string, points: readonly PlotPoint[], value: Plo
     title: 'contender',
   } as const;
   return {
-    $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
+    $schema: SCHEMA,
     title,
     background: 'white',
     config: { legend: { labelLimit: 240 } },
@@ -79,39 +76,4 @@ export function plotSpec(title: string, points: readonly PlotPoint[], value: Plo
       },
     },
   };
-}
-
-/**
- * Loads the two packages, so that a missing one is known before a long run and not after it.
- *
- * @throws BenchError that tells what to install
- */
-export async function loadVega(): Promise<{
-  vega: typeof import('vega');
-  vegaLite: typeof import('vega-lite');
-}> {
-  try {
-    const [vega, vegaLite] = await Promise.all([import('vega'), import('vega-lite')]);
-    return { vega, vegaLite };
-  } catch (error) {
-    throw new BenchError(
-      `plots need two optional packages: npm install vega vega-lite@6.3 (${messageOf(error)})`,
-    );
-  }
-}
-
-/**
- * Draws a specification without a browser.
- *
- * @returns an SVG document
- * @throws BenchError if vega or vega-lite is not installed
- */
-export async function drawSvg(spec: TopLevelSpec): Promise<string> {
-  const { vega, vegaLite } = await loadVega();
-  const view = new vega.View(vega.parse(vegaLite.compile(spec).spec), { renderer: 'none' });
-  try {
-    return await view.toSVG();
-  } finally {
-    view.finalize();
-  }
 }

@@ -3,7 +3,7 @@ import { ceilingLines, measureCeilings } from '../../benchmarks/harness/ceilings
 import { assertSameMachine, compareRows, renderComparison } from '../../benchmarks/harness/compare.js';
 import { BenchError, messageOf } from '../../benchmarks/harness/errors.js';
 import { describeMachine, machineLines } from '../../benchmarks/harness/machine.js';
-import { drawSvg, loadVega, plotPoints, plotSpec, type PlotValue } from '../../benchmarks/harness/plot.js';
+import { plotPoints, plotSpec, type PlotValue } from '../../benchmarks/harness/plot.js';
 import type { Plan, Question, QuestionOptions } from '../../benchmarks/harness/question.js';
 import { readResults, writeResults, writeWhole, type Results } from '../../benchmarks/harness/results.js';
 import { runCases, type RunResult } from '../../benchmarks/harness/run.js';
@@ -11,6 +11,7 @@ import { parseShapes, parseSizes } from '../../benchmarks/harness/sizes.js';
 import { renderCase } from '../../benchmarks/harness/table.js';
 import { findQuestion, questionLines } from '../../benchmarks/questions.js';
 import { availableIsas, isa as currentIsa, type Isa } from '../index.js';
+import { drawSvg, loadVega } from '../report/vega.js';
 import { CliError } from './errors.js';
 import { interruptible } from './interrupt.js';
 import { startProgress, type Progress } from './progress.js';

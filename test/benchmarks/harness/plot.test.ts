@@ -45,7 +45,7 @@ describe('drawSvg', () => {
 
   it('draws a well-formed document with a line per contender and panel', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { drawSvg } from './dist/esm/benchmarks/harness/plot.js';
+      import { drawSvg } from './dist/esm/lib/report/vega.js';
       process.stdout.write(await drawSvg(${spec}));
     `);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -68,7 +68,7 @@ describe('drawSvg', () => {
           return next(name, context);
         }
       \`));
-      const { drawSvg } = await import('./dist/esm/benchmarks/harness/plot.js');
+      const { drawSvg } = await import('./dist/esm/lib/report/vega.js');
       await drawSvg(${spec}).catch((error) => {
         process.stderr.write(error.message);
         process.exitCode = 7;

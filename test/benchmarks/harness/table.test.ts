@@ -1,18 +1,5 @@
-import { renderCase, renderColumns, renderMatrix } from '../../../benchmarks/harness/table.js';
+import { renderCase, renderMatrix } from '../../../benchmarks/harness/table.js';
 import { sampleRow, timedRow } from './sample.js';
-
-describe('renderColumns', () => {
-  it('aligns without borders or trailing blanks', () => {
-    const text = renderColumns(
-      ['name', 'value'],
-      [
-        ['a', '1'],
-        ['long name', '1000'],
-      ],
-    );
-    expect(text.split('\n')).toEqual(['name       value', 'a              1', 'long name   1000']);
-  });
-});
 
 describe('renderCase', () => {
   const fast = timedRow(sampleRow('blocked', 2000));
