@@ -86,6 +86,29 @@ onEveryIsa(() => {
     });
   });
 
+  it('agrees at every window from 0 to n', () => {
+    for (const loss of reference.SOFT_LOSSES) {
+      for (let n = 1; n <= 5; n += 1) {
+        for (let m = 1; m <= 5; m += 1) {
+          const [x, y] = softPair(1, n, m);
+          for (let t = 0; t <= 2 * Math.max(n, m); t += 1) {
+            for (const band of [{ windowAbs: t }, { window: t / (2 * Math.max(n, m)) }]) {
+              const options = { loss, gamma: 0.4, ...band };
+              const [actual, expected] = [
+                softDistanceGrad(x, y, options),
+                reference.softLossGrad(x, y, options),
+              ];
+              const label = `${labelOf(options)} ${n}, ${m}`;
+              expectNear(actual.value, expected.value, 1e-13 * (1 + Math.abs(expected.value)), label);
+              expectClose(actual.dx, expected.dx, () => 1e-11, `${label} dx`);
+              expectClose(actual.dy, expected.dy, () => 1e-11, `${label} dy`);
+            }
+          }
+        }
+      }
+    }
+  });
+
   it('agrees on a long pair', () => {
     for (const loss of reference.SOFT_LOSSES) {
       for (const dtype of DTYPES) {
@@ -233,6 +256,9 @@ onEveryIsa(() => {
             Array.from(whole.subarray((i + 2) * width + 3, (i + 2) * width + 9)),
           );
           expectSameBits(block, Float64Array.from(expected.flat()), labelOf(form));
+          const out = new Float64Array(9 * width).fill(NaN);
+          expect(softPairwise(X, other, { ...form, out })).toBe(out);
+          expectSameBits(out, whole, `${labelOf(form)} out`);
         }
       }
     });
