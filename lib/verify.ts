@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import * as check from './check.js';
 import type { Floats } from './check.js';
+import { elasticKernels } from './elastic/fingerprint.js';
 import type { Dtype } from './kernels/arguments.js';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './kernels/convert.js';
 import { addExtended, extendedExp, mergeLogSumExp } from './kernels/extended.js';
@@ -205,6 +206,11 @@ export function verify(options: VerifyOptions = {}): Fingerprint[] {
       for (const [kernel, run] of kernels()) {
         const hash = createHash('sha256');
         for (const input of data) for (const part of run(input, threads)) hash.update(part as Uint8Array);
+        lines.push({ kernel, isa, hash: hash.digest('hex').slice(0, 16) });
+      }
+      for (const [kernel, run] of elasticKernels()) {
+        const hash = createHash('sha256');
+        for (const part of run(threads)) hash.update(part as Uint8Array);
         lines.push({ kernel, isa, hash: hash.digest('hex').slice(0, 16) });
       }
     }

@@ -73,6 +73,7 @@ function prepare(center: Series, X: Collection, given?: AlignmentSumsOptions): P
 /**
  * Aligns every series of X with a centre by its hard path and sums the values matched to each point of the centre:
  * sums / counts is one step of DBA (Petitjean et al. 2011) or, on MSM paths, of MBA (Holder et al. 2023).
+ * Of equally good steps the diagonal is taken first, then the one that moves the series, then the one that moves the centre.
  * @param center channels x n values of the class of X
  * @throws as pairwise; RangeError for metrics whose path leaves points out ('sbd', 'lcss', 'edr', derivatives), for
  *   weights that are negative or all 0, and for tables above 2^31 bytes

@@ -267,15 +267,20 @@ export function isSymmetric(o: MetricOptions, equalLengths: boolean): boolean {
  * @throws RangeError for fewer than 3 time points where derivatives or Itakura's parallelogram need them, and for a slope
  *   too small for the length
  */
-export function requireLengths(method: NativeMethod, shortestX: number, shortestY: number): void {
+export function requireLengths(
+  method: NativeMethod,
+  shortestX: number,
+  shortestY: number,
+  names: readonly [string, string] = ['x', 'y'],
+): void {
   const derivative = method.metric === 'ddtw' || method.metric === 'wddtw';
   const shortest = Math.min(shortestX, shortestY);
+  const name = shortestX <= shortestY ? names[0] : names[1];
   if (derivative && shortest < 3)
-    throw check.rangeError('x', 'of at least 3 time points for derivatives, as y', `${shortest}`);
+    throw check.rangeError(name, 'of at least 3 time points for derivatives', `${shortest}`);
   if (method.band !== 'itakuraMaxSlope') return;
   const least = derivative ? shortest - 2 : shortest;
-  if (least < 3)
-    throw check.rangeError('x', "of at least 3 points for Itakura's parallelogram, as y", `${least}`);
+  if (least < 3) throw check.rangeError(name, 'of at least 3 points for itakuraMaxSlope', `${least}`);
   if (Math.floor(method.parameters[9] * (least / 100) * 100) === 0)
     throw check.rangeError(
       'itakuraMaxSlope',

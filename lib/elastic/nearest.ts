@@ -38,12 +38,13 @@ export interface Nearest {
 
 function prepare(X: Collection, queries: Collection, given?: NearestOptions): Prepared<Nearest> {
   const o = check.options(given);
-  const sets = setsOf(X, queries, o.channels);
+  const names = ['X', 'queries'] as const;
+  const sets = setsOf(X, queries, o.channels, names);
   const { x } = sets;
   const q = sets.y;
   if (!q) throw check.typeError('queries', 'a SeriesSet or an array of series', queries);
   const method = methodOf(o, x.channels);
-  requireSets(method, q, x);
+  requireSets(method, q, x, ['queries', 'X']);
   const self = o.exclude !== undefined && check.oneOf('exclude', o.exclude, ['self']) === 'self';
   if (self && q.count !== x.count)
     throw check.rangeError('queries', `X itself, ${x.count} series, where exclude is 'self'`, `${q.count}`);

@@ -8,8 +8,8 @@ import type { AsyncOptions, Prepared } from '../native.js';
 import { methodArgs } from './distance.js';
 import { methodOf, requireLengths } from './metrics.js';
 import type { MetricOptions, NativeMethod } from './metrics.js';
-import { asSet } from './series.js';
-import type { Collection, SeriesSet } from './series.js';
+import { SeriesSet, asSet } from './series.js';
+import type { Collection } from './series.js';
 
 /** A half-open range of rows or columns. */
 export type Range = readonly [begin: number, end: number];
@@ -29,34 +29,39 @@ export interface MatrixOptions {
 /** Options of pairwise. */
 export type PairwiseOptions = MetricOptions & MatrixOptions;
 
-/** Two sets of one class and one number of channels. */
+/** Two sets of one class and one number of channels; series given as arrays have the channels of a set beside them. */
 export function setsOf(
   X: unknown,
   Y: unknown,
   channels: number | undefined,
+  names: readonly [string, string] = ['X', 'Y'],
 ): { x: SeriesSet; y: SeriesSet | null } {
-  const x = asSet('X', X, channels);
-  const y = Y === null || Y === undefined ? null : asSet('Y', Y, channels);
-  if (y && y.channels !== x.channels)
-    throw check.typeError('Y', `of ${x.channels} channels as X`, `a set of ${y.channels}`);
+  const known = [X, Y].find((each) => each instanceof SeriesSet)?.channels;
+  const x = asSet(names[0], X, channels ?? known);
+  const y = Y === null || Y === undefined ? null : asSet(names[1], Y, channels ?? x.channels);
   if (y && check.isA(y.data, Float64Array) !== check.isA(x.data, Float64Array))
     throw check.typeError(
-      'Y',
-      `of ${check.isA(x.data, Float64Array) ? 'float64' : 'float32'} values as X`,
+      names[1],
+      `of ${check.isA(x.data, Float64Array) ? 'float64' : 'float32'} values as ${names[0]}`,
       y.data,
     );
   return { x, y };
 }
 
 /** Checks that a method can be computed between any x and any y. */
-export function requireSets(method: NativeMethod, x: SeriesSet, y: SeriesSet): void {
+export function requireSets(
+  method: NativeMethod,
+  x: SeriesSet,
+  y: SeriesSet,
+  names: readonly [string, string] = ['X', 'Y'],
+): void {
   const shortest = (set: SeriesSet) => set.lengths.reduce((a, b) => Math.min(a, b), Infinity);
-  requireLengths(method, shortest(x), shortest(y));
+  requireLengths(method, shortest(x), shortest(y), names);
   const pointwise = method.metric === 'squared' || method.metric === 'euclidean';
   if (pointwise && (x.length === null || y.length !== x.length))
     throw check.rangeError(
-      'Y',
-      `of series of one length with X for metric '${method.metric}'`,
+      names[1],
+      `of series of one length with ${names[0]} for metric '${method.metric}'`,
       'unequal lengths',
     );
 }

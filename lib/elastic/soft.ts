@@ -153,7 +153,8 @@ export const softMsm = (x: Series, y: Series, options?: Omit<SoftOptions, 'loss'
   softDistance(x, y, { ...check.options(options), loss: 'msm' });
 
 function requirePath(value: number, where: string): void {
-  if (value === Infinity) throw check.rangeError('window', 'wide enough for a path', `none for ${where}`);
+  if (value === Infinity)
+    throw check.rangeError('x', 'such that the loss is finite, within the band', `Infinity for ${where}`);
 }
 
 /** The smallest table that cannot be kept for the way back. */
@@ -246,7 +247,8 @@ function* batchSteps(
 ): Generator<Prepared<Float64Array>, SoftBatch, Float64Array> {
   const sets = setsOf(X, Y, o.channels);
   const { x } = sets;
-  const y = sets.y as SeriesSet;
+  const { y } = sets;
+  if (!y) throw check.typeError('Y', 'a SeriesSet or an array of series', Y);
   const grad = o.grad === undefined ? false : check.boolean('grad', o.grad);
   const method = softMethod(o, x.channels, grad);
   if (x.count !== y.count && x.count !== 1)

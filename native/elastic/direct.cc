@@ -167,13 +167,14 @@ std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S
 
 template <class S>
 std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method& method, const double* table, const S* x, size_t n,
-                                                     const S* y, size_t m) {
+                                                     const S* y, size_t m, const Band* band) {
   std::vector<std::pair<int32_t, int32_t>> path;
   constexpr double infinite = std::numeric_limits<double>::infinity();
   const auto at = [&](int64_t i, int64_t j) { return i < 0 || j < 0 ? infinite : table[i * int64_t(m) + j]; };
   int64_t i = int64_t(n) - 1, j = int64_t(m) - 1;
   if (method.metric == Metric::lcss) {
     const auto matches = [&] {
+      if (band && !band->holds(size_t(i), size_t(j))) return false;
       S sum = 0;
       for (size_t c = 0; c < method.channels; c++) {
         const S d = x[c * n + size_t(i)] - y[c * m + size_t(j)];
@@ -218,9 +219,9 @@ template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const
 template double directDistance(const Method&, const float*, size_t, const float*, size_t);
 template double directDistance(const Method&, const double*, size_t, const double*, size_t);
 template std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method&, const double*, const float*, size_t,
-                                                              const float*, size_t);
+                                                              const float*, size_t, const Band*);
 template std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method&, const double*, const double*, size_t,
-                                                              const double*, size_t);
+                                                              const double*, size_t, const Band*);
 
 }  // namespace softlane
 #endif

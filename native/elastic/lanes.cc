@@ -132,10 +132,11 @@ class Lanes {
       above.store(row + (j + 1) * L);
       if constexpr (!Min::kSoft && !C::kMaximises) least = min(least, above);
     };
-    int64_t j = columns.begin;
-    for (; j < columns.fullBegin; j++) column(size_t(j), False{});
-    for (; j < columns.fullEnd; j++) column(size_t(j), True{});
-    for (; j < columns.end; j++) column(size_t(j), False{});
+    for (int64_t j = columns.begin; j < columns.end; j++) {  // once to the right, once to the left: the code is large
+      const int64_t stop = j >= columns.fullBegin ? columns.fullEnd : j;
+      for (; j < stop; j++) column(size_t(j), True{});
+      if (j < columns.end) column(size_t(j), False{});
+    }
 
     // The buffer is the last row of the block: nothing of the rows before it may stay.
     border(i + Rows).store(row);
@@ -188,12 +189,14 @@ class Lanes {
   Columns previous;
 };
 
-/// kRows by measurement: hard recursions of one channel gain up to 4, soft ones hide their latency with 2.
+/// Rows by measurement: hard recursions of one channel gain up to 4, soft ones hide their latency with 2.
+template <class V>
+constexpr int kHardRows = V::lanes == 1 ? 2 : 4;
 template <class V, template <class> class Cell>
 bool runHard(const LanesJob& job) {
   if constexpr (!isUnivariate<Cell<V>, V>())
     if (job.channels > 1) return Lanes<V, Cell, true>(job).template run<1>(HardMin<V>(0));
-  return Lanes<V, Cell, false>(job).template run<4>(HardMin<V>(0));
+  return Lanes<V, Cell, false>(job).template run<kHardRows<V>>(HardMin<V>(0));
 }
 template <class V, template <class> class Cell, bool Keep>
 bool runSoft(const LanesJob& job) {

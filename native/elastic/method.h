@@ -41,6 +41,8 @@ struct Method {
   bool isShapeBound() const { return bandKind != BandKind::none || metric == Metric::wdtw || metric == Metric::wddtw; }
   /// From the last cell of the table to the distance.
   double finish(double last, size_t n, size_t m) const;
+  /// From a cutoff of the distance to one of the last cell, with room for rounding: what passes it is looked at again.
+  double rawCutoff(double cutoff, size_t n, size_t m) const;
 };
 
 /// The columns of each row, and the rows of each anti-diagonal, that a path may use.
@@ -52,6 +54,7 @@ struct Band {
   size_t cells = 0;
 
   Band(BandKind kind, double value, size_t n, size_t m);
+  bool holds(size_t i, size_t j) const { return full || (int32_t(j) >= low[i] && int32_t(j) <= high[i]); }
   /// As a mask, row-major: what tests compare.
   void mask(int32_t* out, size_t m) const;
 };
@@ -160,10 +163,10 @@ double directDistance(const Method& method, const S* x, size_t n, const S* y, si
 template <class S>
 std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S* x, size_t n, const S* y, size_t m);
 /// The alignment path by the tie rule (diagonal, up, left) through a table of every cell; LCSS: matches only. Pairs
-/// (i, j) ascending; empty where no path exists.
+/// (i, j) ascending, inside the band where one is given; empty where no path exists.
 template <class S>
 std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method& method, const double* table, const S* x, size_t n,
-                                                     const S* y, size_t m);
+                                                     const S* y, size_t m, const Band* band = nullptr);
 
 /// Calls body(float{}) or body(double{}).
 template <class Body>

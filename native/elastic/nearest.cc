@@ -25,6 +25,7 @@ constexpr size_t kWideBand = 128;
 template <class S>
 struct Envelopes {
   size_t size = 0, radius = 0;  ///< values of one series
+  bool usable = true;           ///< squares stay far from the largest float32
   float slack = 0;
   double factor = 1;  ///< from the sum of squares to a bound of the distance
   std::vector<float> values, upper, lower, scratch;
@@ -37,6 +38,7 @@ struct Envelopes {
     for (const Prepared<S>* each : {&set, &queries})
       for (size_t i = 0; i < each->offsets[each->count]; i++)
         largest = std::max(largest, std::abs(double(each->values[i])));
+    usable = largest < 1e15;
     slack = float(largest * 1e-6);
     // Sums in float32 are good to 1e-5; the least weight of WDTW is the one on the diagonal.
     factor = 1 - 1e-5;
@@ -306,6 +308,7 @@ size_t nearest(Run& run, Method method, const Collection& xs, const Collection& 
   std::optional<Envelopes<S>> envelopes;
   if (prune && hasBounds(method) && constant(set.lengths, set.lengths[0]) && constant(queries.lengths, set.lengths[0]))
     envelopes.emplace(set, queries, method);
+  if (envelopes && !envelopes->usable) envelopes.reset();
 
   std::vector<size_t> order(queries.count);
   std::iota(order.begin(), order.end(), size_t(0));

@@ -41,12 +41,7 @@ S weightOf(const Method& method, size_t away, size_t longer) {
   return S(1 / (1 + std::exp(-method.slope * (double(away) - double(longer) / 2))));
 }
 
-/// aeon's EDR: the border costs nothing, next to cells of the band.
-bool edrOpen(const Band& band, size_t i, size_t j) {
-  return band.full || (int32_t(j) >= band.low[i] && int32_t(j) <= band.high[i]);
-}
-
-/// Border cells of EDR: D[0][j] for `top`, else D[i][0].
+/// Border cells of EDR: D[0][j] for `top`, else D[i][0]. aeon's cost nothing, next to cells of the band.
 template <class S>
 void edrBorder(const Method& method, const Band& band, size_t n, size_t m, bool top, S* out, size_t stride) {
   const size_t length = top ? m : n;
@@ -54,7 +49,7 @@ void edrBorder(const Method& method, const Band& band, size_t n, size_t m, bool 
     S value = S(k);
     if (method.has(kAeon)) {
       const size_t before = k ? k - 1 : length - 1;  // aeon's index -1
-      const bool open = k < length && (top ? edrOpen(band, 0, before) : edrOpen(band, before, 0));
+      const bool open = k < length && (top ? band.holds(0, before) : band.holds(before, 0));
       value = open ? S(0) : kInfinite<S>;
     }
     out[k * stride] = value;
@@ -235,8 +230,9 @@ void Pairs<S>::walkPasses(double* out, const double* cutoffs, const Gradients* g
   if (cutoffs) {
     S* own = b.cutoff.of(L);
     for (size_t lane = 0; lane < L; lane++) {
-      own[lane] = S(cutoffs[lane]);
-      if (double(own[lane]) < cutoffs[lane]) own[lane] = std::nextafter(own[lane], kInfinite<S>);
+      const double raw = method_.rawCutoff(cutoffs[lane], n, y_.lengths[b.ys[lane]]);
+      own[lane] = S(raw);
+      if (double(own[lane]) < raw) own[lane] = std::nextafter(own[lane], kInfinite<S>);
     }
     job.cutoff = own;
   }

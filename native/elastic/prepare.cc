@@ -57,6 +57,12 @@ double Method::finish(double last, size_t n, size_t m) const {
   return has(kRoot) ? std::sqrt(last) : last;
 }
 
+double Method::rawCutoff(double cutoff, size_t n, size_t m) const {
+  if (has(kRoot)) cutoff = cutoff * cutoff * (1 + 1e-14);
+  if (metric == Metric::edr && has(kNormalize)) cutoff = cutoff * double(std::max(n, m)) * (1 + 1e-14);
+  return cutoff;
+}
+
 Collection::Collection(const char* argument, const In<Any>& x, const In<int32_t>& given, size_t channelCount)
     : data(x.data), channels(channelCount) {
   if (x.element != Element::float32 && x.element != Element::float64)

@@ -130,10 +130,7 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
     const double value = alone(xi, yi);
     return value <= cutoff ? value : std::numeric_limits<double>::infinity();
   }
-  // In the units of the last cell, with room for the rounding of the way there and back; the result decides.
-  double raw = cutoff;
-  if (method_.has(kRoot)) raw = raw * raw * (1 + 1e-14);
-  if (method_.metric == Metric::edr && method_.has(kNormalize)) raw = raw * double(std::max(n, m)) * (1 + 1e-14);
+  const double raw = method_.rawCutoff(cutoff, n, m);
   const Band& band = bands_.of(n, m);
   double value = 0;
   for (size_t pass = 0; pass < passes_ && value <= raw; pass++) {

@@ -63,7 +63,7 @@ double pathOf(const Method& method, const Prepared<S>& x, const Prepared<S>& y, 
   }
   table.resize(n * m);
   const double value = pairs->alone(i, k, table.data());
-  path = pathThrough(method, table.data(), a, n, b, m);
+  path = pathThrough(method, table.data(), a, n, b, m, &pairs->bands().of(n, m));
   return value;
 }
 
