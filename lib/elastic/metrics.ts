@@ -280,7 +280,12 @@ export function requireLengths(
     throw check.rangeError(name, 'of at least 3 time points for derivatives', `${shortest}`);
   if (method.band !== 'itakuraMaxSlope') return;
   const least = derivative ? shortest - 2 : shortest;
-  if (least < 3) throw check.rangeError(name, 'of at least 3 points for itakuraMaxSlope', `${least}`);
+  if (least < 3)
+    throw check.rangeError(
+      'itakuraMaxSlope',
+      'absent for series of fewer than 3 points',
+      `${least} in "${name}"`,
+    );
   if (Math.floor(method.parameters[9] * (least / 100) * 100) === 0)
     throw check.rangeError(
       'itakuraMaxSlope',
