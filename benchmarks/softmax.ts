@@ -33,7 +33,7 @@ import { floorContenders } from './softmax/floors.js';
 import { BYTES, DISTRIBUTIONS, Pool, type Distribution, type FloatArray } from './softmax/inputs.js';
 import type { Form } from './softmax/model.js';
 import { loadPeers, peerContenders, type Peers } from './softmax/peers.js';
-import { FLOORS, isPeer, PEERS, summarise, sweepRows } from './softmax/summary.js';
+import { FLOORS, PEERS, plot, summarise } from './softmax/summary.js';
 
 const ALGORITHMS: SoftmaxAlgorithm[] = [
   'two-pass',
@@ -62,8 +62,7 @@ export const question: Question = {
     'two-pass, three-pass, online and blocked softmax, against plain JavaScript, onnxruntime-node and TensorFlow.js',
   plan,
   summarise,
-  sweep: sweepRows,
-  isPeer,
+  plot,
 };
 
 /**

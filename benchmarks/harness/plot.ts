@@ -1,10 +1,27 @@
-/** A plot of time per element or of bandwidth against size, as a specification that lib/report draws. */
+/** A plot of a figure against size, as a specification that lib/report draws. What is drawn is the question's to say. */
 import type { TopLevelSpec } from 'vega-lite';
 import { SCHEMA } from '../../lib/report/vega.js';
 import type { ResultRow } from './results.js';
 
-/** What the vertical axis shows. */
-export type PlotValue = 'ns' | 'GBps';
+/** What an axis shows of a row; a row without it is left out. */
+export interface Axis {
+  title: string;
+  of: (row: ResultRow) => number | undefined;
+}
+
+/** How a question is drawn: a line for each name that `line` gives, in panels that share their axes. */
+export interface PlotDesign {
+  /** The rows that are drawn, in the order of the lines. */
+  rows: (rows: readonly ResultRow[]) => ResultRow[];
+  /** The horizontal axis, in powers of two. */
+  size: Axis;
+  /** What the vertical axis can show, by the name that `--plot-value` takes; the first is the default. */
+  values: Record<string, Axis>;
+  /** The line that a row is a point of. */
+  line: (row: ResultRow) => string;
+  /** Headings of the panels that a row is drawn into; `rows` is all that is drawn. */
+  panels: (row: ResultRow, rows: readonly ResultRow[]) => string[];
+}
 
 /** One point of a line. */
 export interface PlotPoint {
@@ -15,33 +32,26 @@ export interface PlotPoint {
   panel: string;
 }
 
-/** A contender that has no instruction set of its own choosing: it is drawn into every panel of its thread count. */
-export type IsPeer = (row: ResultRow) => boolean;
-
-/**
- * Points of a sweep: one panel per instruction set and thread count, size = `case.rows * case.cols`.
- * Rows without `cols` or (for 'GBps') without a rate are left out.
- */
-export function plotPoints(rows: readonly ResultRow[], value: PlotValue, isPeer: IsPeer): PlotPoint[] {
-  const panelOf = (isa: string | number, threads: string | number) =>
-    `${isa}, ${threads} ${Number(threads) === 1 ? 'thread' : 'threads'}`;
-  const isas = new Set(rows.filter((row) => !isPeer(row)).map((row) => row.case.isa));
-  return rows.flatMap((row) => {
-    const size = Number(row.case.rows ?? 1) * Number(row.case.cols);
-    const height = value === 'ns' ? row.medianNs / size : row.GBps;
-    if (!(size > 0) || height === undefined) return [];
-    const shownIn = isPeer(row) && isas.size > 0 ? [...isas] : [row.case.isa];
-    return shownIn.map((isa) => ({
-      size,
-      value: height,
-      contender: row.contender,
-      panel: panelOf(isa, row.case.threads),
-    }));
+/** The points of `rows` in the order of the lines. Rows without a size or a value above 0 are left out. */
+export function plotPoints(rows: readonly ResultRow[], design: PlotDesign, value: string): PlotPoint[] {
+  const drawn = design.rows(rows);
+  return drawn.flatMap((row) => {
+    const size = design.size.of(row);
+    const height = design.values[value].of(row);
+    if (size === undefined || height === undefined || !(size > 0) || !(height > 0)) return [];
+    return design
+      .panels(row, drawn)
+      .map((panel) => ({ size, value: height, contender: design.line(row), panel }));
   });
 }
 
 /** The drawing as a vega-lite specification: a line per contender, a panel per `panel`, both axes logarithmic. */
-export function plotSpec(title: string, points: readonly PlotPoint[], value: PlotValue): TopLevelSpec {
+export function plotSpec(
+  title: string,
+  points: readonly PlotPoint[],
+  design: PlotDesign,
+  value: string,
+): TopLevelSpec {
   // Given in full, colours and shapes share one legend, and panels keep the order of the table.
   const contenders = [...new Set(points.map((point) => point.contender))];
   const panels = [...new Set(points.map((point) => point.panel))];
@@ -64,12 +74,17 @@ export function plotSpec(title: string, points: readonly PlotPoint[], value: Plo
       height: 320,
       mark: { type: 'line', point: true },
       encoding: {
-        x: { field: 'size', type: 'quantitative', scale: { type: 'log', base: 2 }, title: 'elements' },
+        x: {
+          field: 'size',
+          type: 'quantitative',
+          scale: { type: 'log', base: 2 },
+          title: design.size.title,
+        },
         y: {
           field: 'value',
           type: 'quantitative',
           scale: { type: 'log' },
-          title: value === 'ns' ? 'ns per element' : 'GB/s',
+          title: design.values[value].title,
         },
         color: contender,
         shape: contender,

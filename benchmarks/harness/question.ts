@@ -1,17 +1,21 @@
 /** What a benchmark question is: a list of cases, each with contenders that are checked before they are timed. */
 import type { Isa } from '../../lib/index.js';
 import type { Contender, Measurement } from './measure.js';
+import type { PlotDesign } from './plot.js';
 import type { CaseParameters, Ceilings, ResultRow } from './results.js';
 
 /** What the user asked for, as the command line hands it to a question. */
 export interface QuestionOptions {
   /** Instruction sets, best first; not empty, all of them available. */
   isas: readonly Isa[];
-  /** Thread counts; not empty. */
-  threads: readonly number[];
-  /** Sizes of the sweep; undefined asks for the question's own list. */
+  /** Thread counts, not empty; undefined asks for the question's own choice. */
+  threads?: readonly number[];
+  /** Sizes of the sweep: elements, or the length of series; undefined asks for the question's own list. */
   sizes?: readonly number[];
-  /** Shapes beside the sweep; undefined asks for the question's own list, or none where `sizes` is given. */
+  /**
+   * Matrices beside the sweep: `rows` rows of `cols` elements, or `rows` series of length `cols`; undefined asks for the
+   * question's own list, or none where `sizes` is given.
+   */
   shapes?: readonly { rows: number; cols: number }[];
   /** Name of the distribution of the inputs; undefined asks for the question's own choice. */
   distribution?: string;
@@ -23,11 +27,13 @@ export interface QuestionOptions {
 
 /** The work of one call, counted by a model, not measured. */
 export interface Work {
-  /** Elements of input; the unit of the column `ns/element`. */
+  /** Elements of input, or cells of the tables of a dynamic programme: what times and rates are told in. */
   elements: number;
-  /** Bytes read plus bytes written by the algorithm. */
+  /** What `elements` counts; default `element`. */
+  unit?: 'element' | 'cell';
+  /** Bytes read plus bytes written by the algorithm; 0 where they are not counted. */
   bytes: number;
-  /** Floating-point operations, a fused multiply-add counting as two. */
+  /** Floating-point operations, a fused multiply-add counting as two; 0 where they are not counted. */
   flops: number;
   /**
    * Where the arrays do not fit in the caches: bytes that have to be read from memory without being written in the same
@@ -81,10 +87,8 @@ export interface Question {
   plan: (options: QuestionOptions) => Promise<Plan>;
   /** Tables over all rows of a run, shown at its end. */
   summarise: (rows: readonly ResultRow[]) => string[];
-  /** The rows that a plot against size shows. */
-  sweep: (rows: readonly ResultRow[]) => ResultRow[];
-  /** True for a contender that chooses its instructions itself. */
-  isPeer: (row: ResultRow) => boolean;
+  /** What `--plot` draws. */
+  plot: PlotDesign;
 }
 
 /** Whether the user's filter keeps a contender; it sees `contender case-label isa`. */

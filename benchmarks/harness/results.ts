@@ -45,6 +45,8 @@ export interface ResultRow {
   samples: number;
   GBps?: number;
   Gflops?: number;
+  /** Million cells of dynamic programming per second. */
+  Mcells?: number;
   /** Time that the binding ceiling allows divided by the measured median: 1 is as fast as the machine can. */
   ofCeiling?: number;
   /** Why the row should not be trusted at face value; absent where nothing is wrong. */
@@ -127,7 +129,8 @@ export function parseResults(value: unknown, source: string): Results {
     const parameters = fields.get('case').object();
     for (const name of parameters.names()) parameters.get(name).scalar();
     for (const name of ['medianNs', 'spread', 'samples']) fields.get(name).number();
-    for (const name of ['GBps', 'Gflops', 'ofCeiling']) if (fields.has(name)) fields.get(name).number();
+    for (const name of ['GBps', 'Gflops', 'Mcells', 'ofCeiling'])
+      if (fields.has(name)) fields.get(name).number();
     if (fields.has('flags')) for (const flag of fields.get('flags').array()) flag.string();
   }
   return value as Results;

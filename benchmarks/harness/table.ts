@@ -3,44 +3,68 @@ import { histogram } from './histogram.js';
 import type { TimedRow } from './question.js';
 import { formatDigits, formatTime } from './sizes.js';
 
+/** A column of the table of a case; a column that has nothing to say about any contender is left out. */
+interface Column {
+  head: string;
+  left?: boolean;
+  text: (row: TimedRow, fastestNs: number) => string;
+}
+
+const orBlank = (value: number | undefined): string => (value === undefined ? '' : formatDigits(value));
+
+const COLUMNS: readonly Column[] = [
+  { head: 'contender', left: true, text: ({ result }) => result.contender },
+  {
+    head: 'isa',
+    left: true,
+    text: ({ peer, result }) => (peer ? '(own)' : String(result.case.isa ?? '')),
+  },
+  { head: 'median', text: ({ result }) => formatTime(result.medianNs) },
+  { head: 'min', text: ({ measurement }) => formatTime(measurement.minNs) },
+  {
+    head: 'ns/elem',
+    text: ({ result, work }) => orBlank(work.unit === 'cell' ? undefined : result.medianNs / work.elements),
+  },
+  { head: 'Mcells/s', text: ({ result }) => orBlank(result.Mcells) },
+  { head: 'spread', text: ({ result }) => `${(result.spread * 100).toFixed(1)}%` },
+  { head: 'GB/s', text: ({ result }) => orBlank(result.GBps) },
+  { head: 'Gflop/s', text: ({ result }) => orBlank(result.Gflops) },
+  {
+    head: 'of ceiling',
+    text: ({ result: { ofCeiling }, binding }) =>
+      ofCeiling === undefined ? '' : `${(ofCeiling * 100).toFixed(0)}% ${binding}`,
+  },
+  { head: 'x best', text: ({ result }, fastestNs) => (result.medianNs / fastestNs).toFixed(2) },
+  {
+    head: 'samples',
+    left: true,
+    text: ({ result, measurement }) =>
+      `${histogram(measurement.samplesNs)} ${String(result.samples).padStart(3)}`,
+  },
+  {
+    head: '',
+    left: true,
+    text: ({ note, measurement }) => [...(note ? [note] : []), ...measurement.flags].join('; '),
+  },
+];
+
 /**
- * The table of one case, a line per contender: median time, time per element, spread, rates, share of the ceiling that
- * binds, how many times slower than the fastest, the histogram of the samples, flags.
+ * The table of one case, a line per contender: median time, time per element or cells per second, spread, rates, share
+ * of the ceiling that binds, how many times slower than the fastest, the histogram of the samples, flags.
  */
 export function renderCase(label: string, rows: readonly TimedRow[]): string {
-  const fastest = Math.min(...rows.map((row) => row.result.medianNs));
-  const head = [
-    'contender',
-    'isa',
-    'median',
-    'min',
-    'ns/elem',
-    'spread',
-    'GB/s',
-    'Gflop/s',
-    'of ceiling',
-    'x best',
-    'samples',
-    '',
-  ];
-  const lines = rows.map((row) => {
-    const { contender, case: parameters, medianNs, spread, GBps, Gflops, ofCeiling, samples } = row.result;
-    return [
-      contender,
-      row.peer ? '(own)' : String(parameters.isa ?? ''),
-      formatTime(medianNs),
-      formatTime(row.measurement.minNs),
-      formatDigits(medianNs / row.work.elements),
-      `${(spread * 100).toFixed(1)}%`,
-      GBps === undefined ? '' : formatDigits(GBps),
-      Gflops === undefined ? '' : formatDigits(Gflops),
-      ofCeiling === undefined ? '' : `${(ofCeiling * 100).toFixed(0)}% ${row.binding}`,
-      (medianNs / fastest).toFixed(2),
-      `${histogram(row.measurement.samplesNs)} ${String(samples).padStart(3)}`,
-      [...(row.note ? [row.note] : []), ...row.measurement.flags].join('; '),
-    ];
-  });
-  return `${label}\n${renderColumns(head, lines, [0, 1, 10, 11])}`;
+  const fastestNs = Math.min(...rows.map((row) => row.result.medianNs));
+  const columns = COLUMNS.map((column) => ({
+    ...column,
+    lines: rows.map((row) => column.text(row, fastestNs)),
+  })).filter(({ lines }) => lines.some((text) => text !== ''));
+  const left = columns.flatMap((column, i) => (column.left ? [i] : []));
+  const lines = rows.map((_, i) => columns.map((column) => column.lines[i]));
+  return `${label}\n${renderColumns(
+    columns.map(({ head }) => head),
+    lines,
+    left,
+  )}`;
 }
 
 /**

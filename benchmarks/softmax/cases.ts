@@ -40,7 +40,8 @@ const SHORT_ROW = 64;
 
 /** What decides the list. */
 export interface CaseChoice {
-  threads: readonly number[];
+  /** Default one thread. */
+  threads?: readonly number[];
   sizes?: readonly number[];
   shapes?: readonly Shape[];
   distribution?: Distribution;
@@ -52,7 +53,7 @@ export interface CaseChoice {
  * shapes, the paper's distribution, 16-bit elements and sums alone at the largest size, and float64.
  */
 export function listCases({
-  threads,
+  threads = [1],
   sizes,
   shapes,
   distribution = 'uniform-10',

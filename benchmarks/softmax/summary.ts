@@ -1,4 +1,5 @@
 /** Tables over a whole run of the softmax question, and the rows that its plot shows. */
+import type { PlotDesign } from '../harness/plot.js';
 import type { ResultRow } from '../harness/results.js';
 import { formatCount } from '../harness/sizes.js';
 import { renderMatrix } from '../harness/table.js';
@@ -24,6 +25,27 @@ export function sweepRows(rows: readonly ResultRow[]): ResultRow[] {
 /** True for contenders that choose their instructions themselves. */
 export function isPeer(row: ResultRow): boolean {
   return PEERS.includes(row.contender);
+}
+
+/** One panel per instruction set and thread count, a line per contender; peers are drawn into every panel. */
+export const plot: PlotDesign = {
+  rows: sweepRows,
+  size: { title: 'elements', of: elementsOf },
+  values: {
+    ns: { title: 'ns per element', of: (row) => row.medianNs / elementsOf(row) },
+    GBps: { title: 'GB/s', of: (row) => row.GBps },
+  },
+  line: ({ contender }) => contender,
+  panels: (row, rows) => {
+    const own = rows.filter((other) => !isPeer(other)).map((other) => other.case.isa);
+    const isas = isPeer(row) && own.length > 0 ? [...new Set(own)] : [row.case.isa];
+    const { threads } = row.case;
+    return isas.map((isa) => `${isa}, ${threads} ${threads === 1 ? 'thread' : 'threads'}`);
+  },
+};
+
+function elementsOf({ case: { rows, cols } }: ResultRow): number {
+  return Number(rows) * Number(cols);
 }
 
 /** Tables over the sweep: time per element by size, and what two-pass gains over the better three-pass form. */

@@ -3,7 +3,7 @@ import { ceilingLines, measureCeilings } from '../../benchmarks/harness/ceilings
 import { assertSameMachine, compareRows, renderComparison } from '../../benchmarks/harness/compare.js';
 import { BenchError, messageOf } from '../../benchmarks/harness/errors.js';
 import { describeMachine, machineLines } from '../../benchmarks/harness/machine.js';
-import { plotPoints, plotSpec, type PlotValue } from '../../benchmarks/harness/plot.js';
+import { plotPoints, plotSpec } from '../../benchmarks/harness/plot.js';
 import type { Plan, Question, QuestionOptions } from '../../benchmarks/harness/question.js';
 import { readResults, writeResults, writeWhole, type Results } from '../../benchmarks/harness/results.js';
 import { runCases, type RunResult } from '../../benchmarks/harness/run.js';
@@ -21,7 +21,7 @@ export interface BenchOptions {
   sizes?: string;
   shapes?: string;
   isa?: string;
-  threads: string;
+  threads?: string;
   distribution?: string;
   filter?: string;
   /** Seconds, > 0. */
@@ -29,7 +29,7 @@ export interface BenchOptions {
   quick?: boolean;
   json?: string;
   plot?: string;
-  plotValue: PlotValue;
+  plotValue?: string;
   against?: string;
 }
 
@@ -53,6 +53,7 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
   const asked = parseOptions(options);
   // Whatever can fail for the user's doing fails now, not after minutes of measuring.
   const before = options.against === undefined ? undefined : readResults(options.against);
+  const plotValue = parsePlotValue(question, options.plotValue);
   if (options.plot !== undefined) await loadVega();
   const plan = await question.plan(asked);
 
@@ -66,7 +67,7 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
   for (const remark of plan.remarks) print(remark);
 
   const { run, interrupted } = await runWatched(plan, results, name, asked, options.budget);
-  await report(question, results, run, options, before);
+  await report(question, results, run, { ...options, plotValue }, before);
   if (interrupted) throw new CliError('interrupted; what was done by then is above', INTERRUPTED);
   if (run.cases.some((one) => one.failures.length > 0)) {
     throw new BenchError('some contenders failed or gave wrong answers, marked FAILED above');
@@ -126,7 +127,7 @@ async function report(
   question: Question,
   results: Results,
   run: RunResult,
-  options: BenchOptions,
+  options: BenchOptions & { plotValue: string },
   before: Results | undefined,
 ): Promise<void> {
   for (const table of question.summarise(results.rows)) print(`\n${table}`);
@@ -136,15 +137,14 @@ async function report(
     print(`\nresults: ${options.json}`);
   }
   if (options.plot !== undefined) {
-    const points = plotPoints(question.sweep(results.rows), options.plotValue, question.isPeer);
+    const { plotValue } = options;
+    const points = plotPoints(results.rows, question.plot, plotValue);
     if (points.length === 0) {
       print('plot: nothing of the sweep was measured');
     } else {
       const { cpu, node } = results.machine;
-      writeWhole(
-        options.plot,
-        await drawSvg(plotSpec(`${question.name}: ${cpu}, Node ${node}`, points, options.plotValue)),
-      );
+      const title = `${question.name}: ${cpu}, Node ${node}`;
+      writeWhole(options.plot, await drawSvg(plotSpec(title, points, question.plot, plotValue)));
       print(`plot: ${options.plot}`);
     }
   }
@@ -154,7 +154,7 @@ async function report(
 function parseOptions(options: BenchOptions): QuestionOptions {
   return {
     isas: parseIsas(options.isa),
-    threads: options.threads.split(',').map(parseThreads),
+    threads: options.threads?.split(',').map(parseThreads),
     sizes: options.sizes === undefined ? undefined : parseSizes(options.sizes),
     shapes: options.shapes === undefined ? undefined : parseShapes(options.shapes),
     distribution: options.distribution,
@@ -176,6 +176,15 @@ function parseIsas(text: string | undefined): Isa[] {
     }
   }
   return available.filter((isa) => names.includes(isa));
+}
+
+function parsePlotValue({ name, plot }: Question, text: string | undefined): string {
+  const values = Object.keys(plot.values);
+  if (text === undefined) return values[0];
+  if (!values.includes(text)) {
+    throw new BenchError(`--plot-value "${text}" is none of ${name}'s; there are: ${values.join(', ')}`);
+  }
+  return text;
 }
 
 function parseThreads(text: string): number {

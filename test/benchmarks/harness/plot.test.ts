@@ -1,4 +1,5 @@
-import { plotPoints, plotSpec } from '../../../benchmarks/harness/plot.js';
+import { plotPoints, plotSpec, type PlotDesign } from '../../../benchmarks/harness/plot.js';
+import { plot as softmax } from '../../../benchmarks/softmax/summary.js';
 import { runModule } from '../run-module.js';
 import { sampleRow } from './sample.js';
 
@@ -8,11 +9,10 @@ const rows = [
   sampleRow('two-pass', 4000, { isa: 'scalar', cols: 1024 }, { GBps: undefined }),
   sampleRow('javascript', 10240, { isa: 'avx2', cols: 1024 }),
 ];
-const isPeer = (row: { contender: string }) => row.contender === 'javascript';
 
 describe('plotPoints', () => {
   it('has a panel per instruction set and thread count, and draws peers into each', () => {
-    const points = plotPoints(rows, 'ns', isPeer);
+    const points = plotPoints(rows, softmax, 'ns');
     expect(new Set(points.map((point) => point.panel))).toEqual(
       new Set(['avx2, 1 thread', 'scalar, 1 thread']),
     );
@@ -23,17 +23,43 @@ describe('plotPoints', () => {
   });
 
   it('shows rates where it is asked to, and leaves out rows that have none', () => {
-    const points = plotPoints(rows, 'GBps', isPeer);
+    const points = plotPoints(rows, softmax, 'GBps');
     expect(points.some((point) => point.panel === 'scalar, 1 thread' && point.contender === 'two-pass')).toBe(
       false,
     );
     expect(points[0]).toMatchObject({ size: 1024, value: 20.5 });
   });
+
+  it('draws what a question says: rows, lines, panels, and what is above 0 of both axes', () => {
+    const design: PlotDesign = {
+      rows: (all) => all.slice(1),
+      size: { title: 'length', of: ({ case: { cols } }) => Number(cols) - 1024 },
+      values: { rate: { title: 'per second', of: ({ Mcells }) => Mcells } },
+      line: ({ case: { isa } }) => `on ${isa}`,
+      panels: () => ['first', 'second'],
+    };
+    const cells = [
+      sampleRow('a', 1, { cols: 2048 }, { Mcells: 5 }),
+      sampleRow('a', 1, { cols: 2048 }, { Mcells: 6 }),
+      sampleRow('a', 1, { cols: 1024 }, { Mcells: 7 }),
+      sampleRow('a', 1, { cols: 2048 }),
+      sampleRow('a', 1, { cols: 2048 }, { Mcells: 0 }),
+    ];
+    const point = { size: 1024, value: 6, contender: 'on avx2' };
+    const points = plotPoints(cells, design, 'rate');
+    expect(points).toEqual([
+      { ...point, panel: 'first' },
+      { ...point, panel: 'second' },
+    ]);
+    const text = JSON.stringify(plotSpec('a title', points, design, 'rate'));
+    expect(text).toContain('"title":"length"');
+    expect(text).toContain('"title":"per second"');
+  });
 });
 
 describe('plotSpec', () => {
   it('has a logarithmic size axis and names the value', () => {
-    const text = JSON.stringify(plotSpec('a title', plotPoints(rows, 'ns', isPeer), 'ns'));
+    const text = JSON.stringify(plotSpec('a title', plotPoints(rows, softmax, 'ns'), softmax, 'ns'));
     expect(text).toContain('"x":{"field":"size","type":"quantitative","scale":{"type":"log","base":2}');
     expect(text).toContain('"ns per element"');
   });
@@ -41,7 +67,7 @@ describe('plotSpec', () => {
 
 // vega and vega-lite are ESM-only, hence the child process.
 describe('drawSvg', () => {
-  const spec = JSON.stringify(plotSpec('a <title> & more', plotPoints(rows, 'ns', isPeer), 'ns'));
+  const spec = JSON.stringify(plotSpec('a <title> & more', plotPoints(rows, softmax, 'ns'), softmax, 'ns'));
 
   it('draws a well-formed document with a line per contender and panel', async () => {
     const { code, stdout, stderr } = await runModule(`

@@ -67,6 +67,17 @@ describe('runCases', () => {
     }
   });
 
+  it('tells cells per second where cells are counted, and no rate of what is not counted', async () => {
+    const cells = {
+      ...contender('cells'),
+      work: { elements: 5000, unit: 'cell', bytes: 0, flops: 0 } as const,
+    };
+    const { cases } = await runCases([caseOf('one', [cells])], quick);
+    const row = cases[0].rows[0].result;
+    expect(row.Mcells).toBeCloseTo(5e6 / row.medianNs, 9);
+    for (const name of ['GBps', 'Gflops', 'ofCeiling']) expect(row).not.toHaveProperty(name);
+  });
+
   it('checks every answer before any timing, and does not time a wrong one', async () => {
     const log: string[] = [];
     const logging = (name: string, worst: number): CaseContender => ({

@@ -22,6 +22,15 @@ describe('renderCase', () => {
     expect(second).toMatch(/^two-pass +avx2 +5\.00 us .* 40% memory +2\.50 .* a remark$/);
   });
 
+  it('shows cells per second where cells are counted, and no column that says nothing', () => {
+    const cells = { elements: 1e6, unit: 'cell', bytes: 0, flops: 0 } as const;
+    const rates = { GBps: undefined, Gflops: undefined, ofCeiling: undefined, Mcells: 500 };
+    const row = timedRow(sampleRow('softlane', 2e6, {}, rates), { work: cells });
+    const [, cellHead, line] = renderCase('pairwise dtw', [row]).split('\n');
+    expect(cellHead).toMatch(/^contender +isa +median +min +Mcells\/s +spread +x best +samples$/);
+    expect(line).toMatch(/^softlane +avx2 +2\.00 ms +1\.80 ms +500 +2\.0% +1\.00 .* 15$/);
+  });
+
   it('shows flags, and that a peer has its own instructions', () => {
     const row = timedRow(sampleRow('javascript', 100), { peer: true });
     row.measurement.flags = ['below timer resolution', 'few samples'];
