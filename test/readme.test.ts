@@ -1,39 +1,44 @@
-/** Executes the README: every `js` block against the built package, every command of its `sh` blocks. */
+/** Executes the README and the guides: every `js` block against the built package, every command of its `sh` blocks. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 const root = join(__dirname, '..');
-const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const documents = ['README.md', ...readdirSync(join(root, 'guides')).map((name) => `guides/${name}`)];
+const textOf = (document: string) => readFileSync(join(root, document), 'utf8');
 
 interface Block {
   language: string;
   code: string;
+  document: string;
   line: number;
 }
 
-function blocks(): Block[] {
-  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ 1: language, 2: code, index }) => ({
+function blocksOf(document: string): Block[] {
+  const text = textOf(document);
+  return [...text.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(({ 1: language, 2: code, index }) => ({
     language,
     code,
-    line: readme.slice(0, index).split('\n').length,
+    document,
+    line: text.slice(0, index).split('\n').length,
   }));
 }
 
-const examples = blocks().filter(({ language }) => language === 'js');
-const commands = blocks()
+const blocks = documents.flatMap(blocksOf);
+const examples = blocks.filter(({ language }) => language === 'js');
+const commands = blocks
   .filter(({ language }) => language === 'sh')
   .flatMap(({ code }) => code.trim().split('\n'));
 
-test('the README has examples and commands', () => {
+test('there are examples and commands', () => {
   expect(examples.length).toBeGreaterThanOrEqual(6);
   expect(commands.length).toBeGreaterThanOrEqual(5);
 });
 
-test.each(examples.map((block) => [block.line, block.code] as const))(
-  'the example of line %i prints what it says',
-  (_, code) => {
+test.each(examples.map((block) => [block.document, block.line, block.code] as const))(
+  'the example of %s, line %i, prints what it says',
+  (_document, _line, code) => {
     const expected = [...code.matchAll(/\/\/ -> (.*)$/gm)].map(({ 1: text }) => text);
     expect(expected.length).toBe(code.match(/console\.log\(/g)?.length);
     const env = { ...process.env, NODE_NO_WARNINGS: '1' };
@@ -51,9 +56,12 @@ test('the first example is six lines', () => {
   expect(examples[0].line).toBeLessThan(10);
 });
 
-describe('the commands of the README', () => {
+describe('the commands', () => {
   const folder = mkdtempSync(join(tmpdir(), 'softlane-readme-'));
-  beforeAll(() => cpSync(join(root, 'examples'), join(folder, 'examples'), { recursive: true }));
+  beforeAll(() => {
+    cpSync(join(root, 'examples'), join(folder, 'examples'), { recursive: true });
+    symlinkSync(join(root, 'test'), join(folder, 'test'));
+  });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   test.each(commands)(
@@ -78,8 +86,7 @@ describe('the commands of the README', () => {
   );
 });
 
-test('files and headings that the README links to exist', () => {
-  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(({ 1: path }) => path);
-  expect(links.length).toBeGreaterThan(3);
-  expect(links.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+test.each(documents)('files that %s links to exist', (document) => {
+  const links = [...textOf(document).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map(({ 1: path }) => path);
+  expect(links.filter((path) => !existsSync(join(root, dirname(document), path)))).toEqual([]);
 });
