@@ -1,8 +1,15 @@
 #!/usr/bin/env node
 /** The command line: `softlane COMMAND`. Each command is a file in `commands/` that registers itself. */
 import { Command, CommanderError } from 'commander';
+import { register as registerAlign } from './commands/align.js';
+import { register as registerBarycenter } from './commands/barycenter.js';
 import { register as registerBench } from './commands/bench.js';
+import { register as registerClassify } from './commands/classify.js';
+import { register as registerCluster } from './commands/cluster.js';
+import { register as registerDistances } from './commands/distances.js';
+import { register as registerGather } from './commands/gather.js';
 import { register as registerInfo } from './commands/info.js';
+import { register as registerSearch } from './commands/search.js';
 import { register as registerSoftmax } from './commands/softmax.js';
 import { register as registerTune } from './commands/tune.js';
 import { register as registerVerify } from './commands/verify.js';
@@ -11,14 +18,25 @@ import { packageVersion } from './version.js';
 
 function createProgram(): Command {
   const program = new Command('softlane')
-    .description('Softmax and other accelerated kernels on .npy files, and benchmarks of them')
+    .description(
+      'Softmax, elastic distances of time series and other accelerated kernels on files, and benchmarks of them',
+    )
     .version(packageVersion())
     .option('--debug', 'print the stack of an error')
     // Errors are thrown, and reported in one place in one form; only help that was asked for is printed by commander.
     .exitOverride()
-    .configureOutput({ outputError: () => {} });
+    .configureOutput({ outputError: () => {} })
+    // Arguments are in the help of each command: beside the name alone a description has room for its line.
+    .configureHelp({ subcommandTerm: (command) => command.name() });
   registerInfo(program);
   registerSoftmax(program);
+  registerDistances(program);
+  registerGather(program);
+  registerClassify(program);
+  registerCluster(program);
+  registerBarycenter(program);
+  registerAlign(program);
+  registerSearch(program);
   registerBench(program);
   registerTune(program);
   registerVerify(program);
