@@ -127,6 +127,10 @@ function install(name, tarball, dependencies, env) {
 }
 
 const USE = `
+  const x = Float64Array.of(1, 2, 3), y = Float64Array.of(2, 3, 5);
+  if (elastic.distance(x, y) !== 5) throw new Error('dtw gave ' + elastic.distance(x, y));
+  if (elastic.pairwise([x, y], null, { metric: 'msm' })[1] !== 4) throw new Error('pairwise gave something else');
+  if (typeof pieces.runAll !== 'function') throw new Error('softlane/pieces is not there');
   const p = softlane.softmax(Float32Array.of(1, 2, 3, 4));
   const known = [0.0320586033, 0.0871443187, 0.2368828181, 0.6439142599];
   if (known.some((each, i) => Math.abs(p[i] - each) > 1e-7)) throw new Error('softmax gave ' + p);
@@ -141,8 +145,8 @@ function use(folder, env) {
   const node = (args) => capture(process.execPath, args, { cwd: folder, env });
   const npx = (...args) =>
     node([join(dirname(npmScript()), 'npx-cli.js'), '--no-install', '--offline', ...args]);
-  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; const form = 'import';${USE} await later;`;
-  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const form = 'require';${USE}`;
+  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; import * as elastic from 'softlane/elastic'; import * as pieces from 'softlane/pieces'; const form = 'import';${USE} await later;`;
+  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const elastic = require('softlane/elastic'); const pieces = require('softlane/pieces'); const form = 'require';${USE}`;
   step(node(['--input-type=module', '-e', imported]).trim());
   step(node(['--input-type=commonjs', '-e', required]).trim());
 

@@ -2,8 +2,8 @@
  * The distance of two series, its table, and its path.
  */
 import * as check from '../check.js';
-import { blocking } from '../native.js';
-import type { Prepared } from '../native.js';
+import { blocking, promised } from '../native.js';
+import type { AsyncOptions, Prepared } from '../native.js';
 import { bandOf, methodOf, requireLengths } from './metrics.js';
 import type { Band, MetricOptions, NativeMethod } from './metrics.js';
 import { lengthOf, requireFinite, seriesArray } from './series.js';
@@ -70,6 +70,13 @@ function prepareDistance(x: Series, y: Series, given?: DistanceOptions): Prepare
 export const distance = (x: Series, y: Series, options?: DistanceOptions): number =>
   blocking(prepareDistance(x, y, options));
 
+/** Promise form of distance: for series so long that one pair takes its time. */
+export const distanceAsync = async (
+  x: Series,
+  y: Series,
+  options?: DistanceOptions & AsyncOptions,
+): Promise<number> => promised(prepareDistance(x, y, options), options);
+
 /** Accumulated costs: `data[i * cols + j]` is the cost of the best path to x_i and y_j. */
 export interface CostMatrix {
   data: Float64Array;
@@ -91,14 +98,8 @@ function tableShape(method: NativeMethod, pair: Pair): [rows: number, cols: numb
   return [rows, cols];
 }
 
-/**
- * The accumulated cost table of an elastic distance, its border left out; cells outside the band are Infinity (lcss,
- * which counts matches: 0). Independent channels: the sum of their tables.
- * @throws as distance; RangeError for metrics without a table ('squared', 'euclidean', 'shapeDtw', 'sbd') and for tables
- *   above 2^31 bytes, before anything is allocated
- */
-export function costMatrix(x: Series, y: Series, options?: MetricOptions): CostMatrix {
-  const o = check.options(options);
+function prepareTable(x: Series, y: Series, given?: MetricOptions): Prepared<CostMatrix> {
+  const o = check.options(given);
   const pair = pairOf(x, y, o.channels);
   const method = methodOf(o, pair.channels);
   if (['squared', 'euclidean', 'shapeDtw', 'sbd'].includes(method.metric))
@@ -106,12 +107,28 @@ export function costMatrix(x: Series, y: Series, options?: MetricOptions): CostM
   requireLengths(method, pair.n, pair.m);
   const [rows, cols] = tableShape(method, pair);
   const data = new Float64Array(rows * cols);
-  return blocking({
+  return {
     operation: 'elasticTable',
     args: [pair.x, pair.y, data, ...methodArgs(method)],
     result: { data, rows, cols },
-  });
+  };
 }
+
+/**
+ * The accumulated cost table of an elastic distance, its border left out; cells outside the band are Infinity (lcss,
+ * which counts matches: 0). Independent channels: the sum of their tables.
+ * @throws as distance; RangeError for metrics without a table ('squared', 'euclidean', 'shapeDtw', 'sbd') and for tables
+ *   above 2^31 bytes, before anything is allocated
+ */
+export const costMatrix = (x: Series, y: Series, options?: MetricOptions): CostMatrix =>
+  blocking(prepareTable(x, y, options));
+
+/** Promise form of costMatrix. */
+export const costMatrixAsync = async (
+  x: Series,
+  y: Series,
+  options?: MetricOptions & AsyncOptions,
+): Promise<CostMatrix> => promised(prepareTable(x, y, options), options);
 
 /** An alignment: pairs i, j one after the other, ascending; null where the band leaves no path. */
 export interface Alignment {
@@ -119,29 +136,37 @@ export interface Alignment {
   distance: number;
 }
 
-/**
- * The path of an elastic distance: from the last cell back to the first through the smallest of the diagonal, upper and
- * left predecessor, the first of equals. lcss: the matches alone. Derivatives: indices into the derivative series.
- * @throws as distance; RangeError for 'sbd', which has no path, and for tables above 2^31 bytes
- */
-export function alignmentPath(x: Series, y: Series, options?: MetricOptions): Alignment {
-  const o = check.options(options);
+function preparePath(x: Series, y: Series, given?: MetricOptions): Prepared<Alignment> {
+  const o = check.options(given);
   const pair = pairOf(x, y, o.channels);
   const method = methodOf(o, pair.channels);
   if (method.metric === 'sbd') throw check.rangeError('metric', 'one with a path', 'sbd');
   requireLengths(method, pair.n, pair.m);
   if (method.metric !== 'squared' && method.metric !== 'euclidean') tableShape(method, pair);
   const path = new Int32Array(2 * (pair.n + pair.m));
-  const result = new Float64Array(2);
-  blocking({
-    operation: 'elasticPath',
-    args: [pair.x, pair.y, path, result, ...methodArgs(method)],
-    result: undefined,
-  });
-  const [value, steps] = result;
-  const isUnreachable = value === Infinity && method.metric !== 'lcss';
-  return { path: isUnreachable ? null : Uint32Array.from(path.subarray(0, 2 * steps)), distance: value };
+  const found = new Float64Array(2);
+  const result = (): Alignment => {
+    const [value, steps] = found;
+    const isUnreachable = value === Infinity && method.metric !== 'lcss';
+    return { path: isUnreachable ? null : Uint32Array.from(path.subarray(0, 2 * steps)), distance: value };
+  };
+  return { operation: 'elasticPath', args: [pair.x, pair.y, path, found, ...methodArgs(method)], result };
 }
+
+/**
+ * The path of an elastic distance: from the last cell back to the first through the smallest of the diagonal, upper and
+ * left predecessor, the first of equals. lcss: the matches alone. Derivatives: indices into the derivative series.
+ * @throws as distance; RangeError for 'sbd', which has no path, and for tables above 2^31 bytes
+ */
+export const alignmentPath = (x: Series, y: Series, options?: MetricOptions): Alignment =>
+  blocking(preparePath(x, y, options));
+
+/** Promise form of alignmentPath. */
+export const alignmentPathAsync = async (
+  x: Series,
+  y: Series,
+  options?: MetricOptions & AsyncOptions,
+): Promise<Alignment> => promised(preparePath(x, y, options), options);
 
 /**
  * The cells that a band allows for series of n and m points, row-major, 1 inside.

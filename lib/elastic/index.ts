@@ -6,7 +6,15 @@ export { SeriesSet } from './series.js';
 export type { Collection, Series, SeriesSetFromOptions, SeriesSetOptions } from './series.js';
 export { METRICS, isSymmetric } from './metrics.js';
 export type { Band, Metric, MetricOptions } from './metrics.js';
-export { alignmentPath, boundingMatrix, costMatrix, distance } from './distance.js';
+export {
+  alignmentPath,
+  alignmentPathAsync,
+  boundingMatrix,
+  costMatrix,
+  costMatrixAsync,
+  distance,
+  distanceAsync,
+} from './distance.js';
 export type { Alignment, CostMatrix, DistanceOptions } from './distance.js';
 export { pairwise, pairwiseAsync } from './pairwise.js';
 export type { MatrixOptions, PairwiseOptions, Range } from './pairwise.js';
@@ -15,7 +23,9 @@ export type { AlignmentSums, AlignmentSumsOptions } from './align.js';
 export {
   SOFT_LOSSES,
   softDistance,
+  softDistanceAsync,
   softDistanceGrad,
+  softDistanceGradAsync,
   softDtw,
   softDtwGrad,
   softLossBatch,

@@ -3,7 +3,6 @@
  */
 import * as check from '../check.js';
 import { threadsOf } from '../kernels/arguments.js';
-import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
 import { weightsOf } from './align.js';
 import { methodArgs, pairOf } from './distance.js';
@@ -14,6 +13,8 @@ import { prepareMatrix, requireSets, setsOf } from './pairwise.js';
 import type { MatrixOptions } from './pairwise.js';
 import { SeriesSet } from './series.js';
 import type { Collection, Series } from './series.js';
+import { nativeCall, runLater, runNow } from './task.js';
+import type { Task } from './task.js';
 
 /**
  * Which recursion has its minimum made soft: `'dtw'` is soft-DTW (Cuturi & Blondel 2017), `'msm'` Soft-MSM (Holder &
@@ -119,12 +120,25 @@ function softMethod(o: SoftOptions, channels: number, isGradient: boolean): Nati
   return { metric: loss === 'msm' ? 'softMsm' : loss, band, channels, parameters };
 }
 
-function valueOf(x: Series, y: Series, method: NativeMethod): number {
-  return blocking({
+/** The shares of a task before and after one of its calls: a divergence has three, a loss one. */
+function thirdOf(o: SoftOptions, index: number): readonly [number, number] {
+  return o.divergence ? [index / 3, (index + 1) / 3] : [0, 1];
+}
+
+function* valueSteps(x: Series, y: Series, o: SoftOptions): Task<number> {
+  const pair = pairOf(x, y, o.channels);
+  const method = softMethod(o, pair.channels, false);
+  requireLengths(method, pair.n, pair.m);
+  const call = (a: Series, b: Series): Prepared<number> => ({
     operation: 'elasticDistance',
-    args: [x, y, Infinity, ...methodArgs(method)],
+    args: [a, b, Infinity, ...methodArgs(method)],
     result: (returned) => returned as number,
   });
+  const value = yield* nativeCall(call(x, y), thirdOf(o, 0));
+  if (!o.divergence) return value;
+  const selfX = yield* nativeCall(call(x, x), thirdOf(o, 1));
+  const selfY = yield* nativeCall(call(y, y), thirdOf(o, 2));
+  return value - selfX / 2 - selfY / 2;
 }
 
 /**
@@ -134,15 +148,18 @@ function valueOf(x: Series, y: Series, method: NativeMethod): number {
  * @returns the loss, which may be negative (see `divergence`); Infinity where the band leaves no path
  * @throws TypeError, RangeError as `distance`; for gamma below 0, c below 0
  */
-export function softDistance(x: Series, y: Series, options?: SoftOptions): number {
+export const softDistance = (x: Series, y: Series, options?: SoftOptions): number =>
+  runNow(valueSteps(x, y, check.options(options)));
+
+/** Promise form of softDistance: for series so long that one pair takes its time. */
+export const softDistanceAsync = async (
+  x: Series,
+  y: Series,
+  options?: SoftOptions & AsyncOptions,
+): Promise<number> => {
   const o = check.options(options);
-  const pair = pairOf(x, y, o.channels);
-  const method = softMethod(o, pair.channels, false);
-  requireLengths(method, pair.n, pair.m);
-  const value = valueOf(x, y, method);
-  if (!o.divergence) return value;
-  return value - valueOf(x, x, method) / 2 - valueOf(y, y, method) / 2;
-}
+  return runLater(valueSteps(x, y, o), o);
+};
 
 /** softDistance with loss 'dtw': soft-DTW. */
 export const softDtw = (x: Series, y: Series, options?: Omit<SoftOptions, 'loss'>): number =>
@@ -167,19 +184,41 @@ function requireTable(pair: Pair): void {
     );
 }
 
-function gradientOf(pair: Pair, method: NativeMethod, wantsAlignment: boolean): SoftGradient {
+function gradientCall(pair: Pair, method: NativeMethod, wantsAlignment: boolean): Prepared<SoftGradient> {
   requireTable(pair);
   const dx = new Float64Array(pair.x.length);
   const dy = new Float64Array(pair.y.length);
   const alignment = wantsAlignment ? new Float64Array(pair.n * pair.m) : undefined;
   const occupancy = wantsAlignment ? new Float64Array(pair.n * pair.m) : undefined;
-  const value = blocking({
-    operation: 'elasticSoftPair',
-    args: [pair.x, pair.y, dx, dy, alignment, occupancy, ...methodArgs(method)],
-    result: (returned) => returned as number,
-  });
-  requirePath(value, 'x and y');
-  return alignment && occupancy ? { value, dx, dy, alignment, occupancy } : { value, dx, dy };
+  const result = (returned: unknown): SoftGradient => {
+    const value = returned as number;
+    requirePath(value, 'x and y');
+    return alignment && occupancy ? { value, dx, dy, alignment, occupancy } : { value, dx, dy };
+  };
+  const args = [pair.x, pair.y, dx, dy, alignment, occupancy, ...methodArgs(method)];
+  return { operation: 'elasticSoftPair', args, result };
+}
+
+function* gradientSteps(x: Series, y: Series, o: SoftGradOptions): Task<SoftGradient> {
+  const pair = pairOf(x, y, o.channels);
+  const method = softMethod(o, pair.channels, true);
+  requireLengths(method, pair.n, pair.m);
+  const wants = o.alignment === undefined ? false : check.boolean('alignment', o.alignment);
+  const result = yield* nativeCall(gradientCall(pair, method, wants), thirdOf(o, 0));
+  if (!o.divergence) return result;
+  // The half of a self term is undone by its two equal arguments.
+  const selfX = yield* nativeCall(
+    gradientCall({ ...pair, y: pair.x, m: pair.n }, method, false),
+    thirdOf(o, 1),
+  );
+  const selfY = yield* nativeCall(
+    gradientCall({ ...pair, x: pair.y, n: pair.m }, method, false),
+    thirdOf(o, 2),
+  );
+  result.value -= selfX.value / 2 + selfY.value / 2;
+  for (let i = 0; i < result.dx.length; i++) result.dx[i] -= (selfX.dx[i] + selfX.dy[i]) / 2;
+  for (let j = 0; j < result.dy.length; j++) result.dy[j] -= (selfY.dx[j] + selfY.dy[j]) / 2;
+  return result;
 }
 
 /**
@@ -187,23 +226,18 @@ function gradientOf(pair: Pair, method: NativeMethod, wantsAlignment: boolean): 
  * the subgradient 0 of that cost.
  * @throws as softDistance; RangeError for gamma 0, for a band without a path, for tables above 2^31 bytes
  */
-export function softDistanceGrad(x: Series, y: Series, options?: SoftGradOptions): SoftGradient {
+export const softDistanceGrad = (x: Series, y: Series, options?: SoftGradOptions): SoftGradient =>
+  runNow(gradientSteps(x, y, check.options(options)));
+
+/** Promise form of softDistanceGrad. */
+export const softDistanceGradAsync = async (
+  x: Series,
+  y: Series,
+  options?: SoftGradOptions & AsyncOptions,
+): Promise<SoftGradient> => {
   const o = check.options(options);
-  const pair = pairOf(x, y, o.channels);
-  const method = softMethod(o, pair.channels, true);
-  requireLengths(method, pair.n, pair.m);
-  const wants = o.alignment === undefined ? false : check.boolean('alignment', o.alignment);
-  const result = gradientOf(pair, method, wants);
-  if (o.divergence) {
-    // The half of the self term is undone by its two equal arguments.
-    const selfX = gradientOf({ ...pair, y: pair.x, m: pair.n }, method, false);
-    const selfY = gradientOf({ ...pair, x: pair.y, n: pair.m }, method, false);
-    result.value -= selfX.value / 2 + selfY.value / 2;
-    for (let i = 0; i < result.dx.length; i++) result.dx[i] -= (selfX.dx[i] + selfX.dy[i]) / 2;
-    for (let j = 0; j < result.dy.length; j++) result.dy[j] -= (selfY.dx[j] + selfY.dy[j]) / 2;
-  }
-  return result;
-}
+  return runLater(gradientSteps(x, y, o), o);
+};
 
 /** softDistanceGrad with loss 'dtw'. */
 export const softDtwGrad = (x: Series, y: Series, options?: Omit<SoftGradOptions, 'loss'>): SoftGradient =>
@@ -236,15 +270,7 @@ function preparePaired(
   return { operation: 'elasticPaired', args, result: values };
 }
 
-/** How a sequence of native calls is made: all blocking, or each awaited. */
-type Caller = (prepared: Prepared<Float64Array>) => Float64Array | Promise<Float64Array>;
-
-/** The steps of a batch: yields native calls and takes their values, so that both forms share them. */
-function* batchSteps(
-  X: Collection,
-  Y: Collection,
-  o: SoftBatchOptions,
-): Generator<Prepared<Float64Array>, SoftBatch, Float64Array> {
+function* batchSteps(X: Collection, Y: Collection, o: SoftBatchOptions): Task<SoftBatch> {
   const sets = setsOf(X, Y, o.channels);
   const { x } = sets;
   const { y } = sets;
@@ -258,7 +284,10 @@ function* batchSteps(
   const threads = threadsOf(o.threads);
   const dX = grad ? new Float64Array(x.data.length) : undefined;
   const dY = grad ? new Float64Array(y.data.length) : undefined;
-  const values = yield preparePaired(x, y, method, { dx: dX, dy: dY, weights, threads });
+  const values = yield* nativeCall(
+    preparePaired(x, y, method, { dx: dX, dy: dY, weights, threads }),
+    thirdOf(o, 0),
+  );
   if (grad) values.forEach((value, k) => requirePath(value, `pair ${k}`));
   if (!o.divergence) return { values, dX, dY };
 
@@ -272,40 +301,15 @@ function* batchSteps(
     const own = shared ? undefined : weights;
     const da = grad ? new Float64Array(set.data.length) : undefined;
     const db = grad ? new Float64Array(set.data.length) : undefined;
-    const self = yield preparePaired(set, set, method, { dx: da, dy: db, weights: own, threads });
+    const self = yield* nativeCall(
+      preparePaired(set, set, method, { dx: da, dy: db, weights: own, threads }),
+      thirdOf(o, isX ? 1 : 2),
+    );
     for (let k = 0; k < values.length; k++) values[k] -= self[shared ? 0 : k] / 2;
     const share = shared ? total : 1;
     if (into && da && db) for (let i = 0; i < into.length; i++) into[i] -= (share * (da[i] + db[i])) / 2;
   }
   return { values, dX, dY };
-}
-
-/** Runs steps with blocking calls. */
-function runBlocking<R>(steps: Generator<Prepared<Float64Array>, R, Float64Array>): R {
-  let next = steps.next();
-  while (!next.done) next = steps.next(blocking(next.value));
-  return next.value;
-}
-
-/** Runs steps with promises; progress counts each step as an equal share of `count`. */
-async function runPromised<R>(
-  steps: Generator<Prepared<Float64Array>, R, Float64Array>,
-  count: number,
-  o: AsyncOptions,
-): Promise<R> {
-  const { signal, onProgress } = o;
-  let done = 0;
-  const call: Caller = (prepared) =>
-    promised(prepared, {
-      signal,
-      onProgress: onProgress && ((share) => onProgress(Math.min((done + share) / count, 1))),
-    });
-  let next = steps.next();
-  while (!next.done) {
-    next = steps.next(await call(next.value));
-    done++;
-  }
-  return next.value;
 }
 
 /**
@@ -316,7 +320,7 @@ async function runPromised<R>(
  * @throws as softDistanceGrad; RangeError for counts that do not fit, weights that are negative or all 0
  */
 export const softLossBatch = (X: Collection, Y: Collection, options?: SoftBatchOptions): SoftBatch =>
-  runBlocking(batchSteps(X, Y, check.options(options)));
+  runNow(batchSteps(X, Y, check.options(options)));
 
 /** Promise form of softLossBatch. */
 export const softLossBatchAsync = async (
@@ -325,26 +329,22 @@ export const softLossBatchAsync = async (
   options?: SoftBatchOptions & AsyncOptions,
 ): Promise<SoftBatch> => {
   const o = check.options(options);
-  return runPromised(batchSteps(X, Y, o), o.divergence ? 3 : 1, o);
+  return runLater(batchSteps(X, Y, o), o);
 };
 
 /** Options of softPairwise. */
 export type SoftPairwiseOptions = SoftOptions & MatrixOptions;
 
-function* matrixSteps(
-  X: Collection,
-  Y: Collection | null,
-  o: SoftPairwiseOptions,
-): Generator<Prepared<Float64Array>, Float64Array, Float64Array> {
+function* matrixSteps(X: Collection, Y: Collection | null, o: SoftPairwiseOptions): Task<Float64Array> {
   const { x, y } = setsOf(X, Y, o.channels);
   const method = softMethod(o, x.channels, false);
   const prepared = prepareMatrix(x, y, method, o);
-  const out = yield prepared;
+  const out = yield* nativeCall(prepared, [0, 1]);
   if (!o.divergence) return out;
   // Self terms once for each series, not for each pair.
   const threads = threadsOf(o.threads);
-  const selfX = yield preparePaired(x, x, method, { threads });
-  const selfY = y ? yield preparePaired(y, y, method, { threads }) : selfX;
+  const selfX = yield* nativeCall(preparePaired(x, x, method, { threads }));
+  const selfY = y ? yield* nativeCall(preparePaired(y, y, method, { threads })) : selfX;
   const rows = o.rows ?? [0, x.count];
   const cols = o.cols ?? [0, (y ?? x).count];
   let at = 0;
@@ -363,7 +363,7 @@ export const softPairwise = (
   X: Collection,
   Y: Collection | null,
   options?: SoftPairwiseOptions,
-): Float64Array => runBlocking(matrixSteps(X, Y, check.options(options)));
+): Float64Array => runNow(matrixSteps(X, Y, check.options(options)));
 
 /** Promise form of softPairwise. */
 export const softPairwiseAsync = async (
@@ -372,5 +372,5 @@ export const softPairwiseAsync = async (
   options?: SoftPairwiseOptions & AsyncOptions,
 ): Promise<Float64Array> => {
   const o = check.options(options);
-  return runPromised(matrixSteps(X, Y, o), o.divergence ? (Y ? 3 : 2) : 1, o);
+  return runLater(matrixSteps(X, Y, o), o);
 };

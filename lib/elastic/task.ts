@@ -4,7 +4,8 @@
  * events of the process through and looks at its signal. The numbers are the same either way.
  */
 import * as check from '../check.js';
-import type { AsyncOptions } from '../native.js';
+import { blocking, promised } from '../native.js';
+import type { AsyncOptions, Prepared } from '../native.js';
 
 /** A native call in both forms. */
 interface Call {
@@ -34,6 +35,14 @@ export function* call<R>(
 ): Task<R> {
   return (yield { kind: 'call', now, later, span }) as R;
 }
+
+/** The same from what a native call is prepared as. */
+export const nativeCall = <R>(prepared: Prepared<R>, span?: readonly [number, number]): Task<R> =>
+  call(
+    () => blocking(prepared),
+    (options) => promised(prepared, options),
+    span,
+  );
 
 /** Reports the share of the task that is done, in [0, 1]. */
 export function* progress(done: number): Task<void> {

@@ -51,6 +51,13 @@ static inline bool usesThreshold(Recursion r) { return r == Recursion::edr || r 
 /// Whether border cells besides the corner are reachable.
 static inline bool hasBorder(Recursion r) { return r == Recursion::erp || r == Recursion::edr || r == Recursion::lcss; }
 
+/// Asked now and then by a loop that may take long, with the cells since the last time: whether to go on.
+struct Watch {
+  bool (*proceed)(void* context, size_t cells);  ///< null: nobody asks
+  void* context;
+  bool operator()(size_t cells) const { return !proceed || proceed(context, cells); }
+};
+
 /// `lanes` pairs of one shape, or of one n and several m where there is no band and no weight. S is float or double.
 /// Interleaved arrays hold element (i, c) of all pairs side by side: [(i * channels + c) * lanes + lane].
 struct LanesJob {
@@ -66,7 +73,8 @@ struct LanesJob {
   bool hasTop;                ///< row holds the top border at the start; otherwise only the corner is reachable
   const void* left;           ///< [(n + 1)][lanes]: the left border; null where only the corner is reachable
   const void* cutoff;         ///< [lanes]: stop as soon as no pair can end at or below its cutoff; null: never
-  void* shares;               ///< soft forms: [n][m][3][lanes], the shares of diagonal, up and left; null: not kept
+  Watch watch;
+  void* shares;  ///< soft forms: [n][m][3][lanes], the shares of diagonal, up and left; null: not kept
 };
 
 /// The way back through a soft table: `row` holds 0 except row[m][lanes] = upstream gradient; at the end row[j] is the
@@ -94,6 +102,7 @@ struct WaveJob {
   void* table;                  ///< n x m of S, row-major, or null: every cell; out-of-band cells are left alone
   void* history;                ///< or null: all anti-diagonals one after the other, [historyAt[d] + (i - first[d])]
   const size_t* historyAt;
+  Watch watch;
 };
 constexpr size_t kWavePad = 64;
 

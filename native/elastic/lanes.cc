@@ -40,6 +40,8 @@ Columns columnsOf(const LanesJob& job, size_t row, int rows) {
   return columns;
 }
 
+constexpr size_t kRowsBetweenLooks = 64;  // a multiple of the rows that advance together
+
 template <class V, template <class> class Cell, bool Many>
 class Lanes {
   using S = typename V::Scalar;
@@ -62,7 +64,7 @@ class Lanes {
     outside = V::set(C::kMaximises ? S(0) : S(__builtin_inff()));
   }
 
-  /// All rows; false if abandoned.
+  /// All rows; false if abandoned or stopped.
   template <int Rows, class Min>
   bool run(Min minimum) {
     size_t i = 0;
@@ -71,8 +73,10 @@ class Lanes {
       V::set(0).store(row);
       for (size_t j = 1; j <= job.m; j++) outside.store(row + j * L);
     }
-    for (; i + Rows <= job.n; i += Rows)
+    for (; i + Rows <= job.n; i += Rows) {
       if (!block<Rows>(i, minimum)) return false;
+      if (i % kRowsBetweenLooks == 0 && !job.watch(kRowsBetweenLooks * job.m * L)) return false;
+    }
     for (; i < job.n; i++)
       if (!block<1>(i, minimum)) return false;
     return true;

@@ -100,7 +100,7 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
     for (size_t t = tileBegin; t < tileEnd; t++) {
       const Tile& tile = tiles[t];
       std::optional<Pairs<S>> pairs;
-      if (method.isElastic()) pairs.emplace(method, against, along);
+      if (method.isElastic()) pairs.emplace(method, against, along).watch(run, false);
       std::vector<double> values(width);
       const size_t count = tile.groupEnd - tile.groupBegin;
       bool packed = false;
@@ -114,6 +114,7 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
           packed = true;
           pairs->setRows(&one, 1);
           pairs->walk(values.data(), static_cast<const double*>(nullptr));
+          if (run.stopped()) return;
           for (size_t k = 0; k < count; k++)
             if (wanted(one, order[tile.groupBegin + k])) store(one, order[tile.groupBegin + k], values[k]);
           continue;
@@ -121,10 +122,11 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
         for (size_t k = tile.groupBegin; k < tile.groupEnd; k++) {  // too few to fill lanes: one at a time
           const size_t lane = order[k];
           if (!wanted(one, lane)) continue;
-          store(one, lane,
-                pairs ? pairs->alone(one, lane)
-                      : directDistance(method, against.series(one), against.lengths[one], along.series(lane),
-                                       along.lengths[lane]));
+          const double value = pairs ? pairs->alone(one, lane)
+                                     : directDistance(method, against.series(one), against.lengths[one],
+                                                      along.series(lane), along.lengths[lane]);
+          if (run.stopped()) return;
+          store(one, lane, value);
         }
       }
       run.advance(uint64_t(tile.cells));
@@ -177,7 +179,7 @@ void paired(Run& run, const Method& method, const Collection& xs, const Collecti
   run.expect(uint64_t(total));
   run.each(groups.size(), 1, [&](size_t begin, size_t end) {
     std::optional<Pairs<S>> pairs;
-    if (method.isElastic()) pairs.emplace(method, x, y);
+    if (method.isElastic()) pairs.emplace(method, x, y).watch(run, false);
     std::vector<double> values(width);
     std::vector<size_t> rows;
     std::vector<Gradients> gradients(width);
@@ -203,20 +205,23 @@ void paired(Run& run, const Method& method, const Collection& xs, const Collecti
         } else {
           pairs->walk(values.data(), static_cast<const double*>(nullptr));
         }
+        if (run.stopped()) return;
         for (size_t lane = 0; lane < group.size(); lane++) out[group[lane]] = values[lane];
       } else {
         for (const size_t k : group) {
           if (run.stopped()) return;
           const size_t i = single ? 0 : k;
-          out[k] = !pairs ? directDistance(method, x.series(i), x.lengths[i], y.series(k), y.lengths[k])
-                   : grad ? pairs->alone(i, k, gradientsOf(k), nullptr, nullptr)
-                          : pairs->alone(i, k);
+          const double value = !pairs ? directDistance(method, x.series(i), x.lengths[i], y.series(k), y.lengths[k])
+                               : grad ? pairs->alone(i, k, gradientsOf(k), nullptr, nullptr)
+                                      : pairs->alone(i, k);
+          if (run.stopped()) return;
+          out[k] = value;
         }
       }
       run.advance(uint64_t(double(group.size()) * double(n) * double(m)));
     }
   });
-  if (dx && single)
+  if (dx && single && !run.stopped())
     for (size_t k = 0; k < pairCount; k++)
       for (size_t e = 0; e < size; e++) dx[e] += gather[k * size + e];
 }

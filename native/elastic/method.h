@@ -115,6 +115,12 @@ class Pairs {
   Pairs(const Method& method, const Prepared<S>& x, const Prepared<S>& y);
   ~Pairs();
   size_t width() const { return width_; }
+  /// Loops ask this run whether to go on; with `advances` they also tell it of the cells they have done. Once the run is
+  /// stopped results mean nothing.
+  void watch(Run& run, bool advances) {
+    run_ = &run;
+    advances_ = advances;
+  }
 
   /// Many pairs at once: `count` <= width() columns, then rows against them, one for all columns or one for each. The
   /// rows have one length, the columns too where method.isShapeBound().
@@ -144,6 +150,7 @@ class Pairs {
   void backward(const LanesJob& forth, const Gradients* gradients, size_t pass);
   void borderGradient(const Prepared<S>& set, size_t index, size_t pass, const S* flow, size_t stride, double* to);
   WaveJob waveJob(size_t x, size_t y, size_t pass);
+  Watch watcher();
   S threshold(size_t x, size_t y) const;
   const S* weights(size_t n, size_t m);  ///< weights[n + (j - i)]
   void editBorders(size_t n, size_t m, const Band& band, const S*& top, const S*& left);
@@ -153,6 +160,8 @@ class Pairs {
   const CellForm form_;
   const size_t width_, passes_, channels_;  ///< passes over channels taken one by one, channels in each
   std::vector<S> prunedRow_;
+  Run* run_ = nullptr;
+  bool advances_ = false;
   std::unique_ptr<Buffers> buffers_;
 };
 

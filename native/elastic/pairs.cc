@@ -87,6 +87,17 @@ template <class S>
 Pairs<S>::~Pairs() = default;
 
 template <class S>
+Watch Pairs<S>::watcher() {
+  if (!run_) return {nullptr, nullptr};
+  return {[](void* context, size_t cells) {
+            const Pairs& pairs = *static_cast<Pairs*>(context);
+            if (pairs.advances_) pairs.run_->advance(cells);
+            return !pairs.run_->stopped();
+          },
+          this};
+}
+
+template <class S>
 S Pairs<S>::threshold(size_t x, size_t y) const {
   if (!usesThreshold(form_.recursion)) return 0;
   if (!std::isnan(method_.epsilon)) return S(method_.epsilon);
@@ -216,6 +227,7 @@ void Pairs<S>::walkPasses(double* out, const double* cutoffs, const Gradients* g
   job.n = n;
   job.m = m;
   job.channels = channels_;
+  job.watch = watcher();
   if (!band.full) {
     job.low = band.low.data();
     job.high = band.high.data();
@@ -334,6 +346,7 @@ WaveJob Pairs<S>::waveJob(size_t xi, size_t yi, size_t pass) {
   job.n = n;
   job.m = m;
   job.channels = channels_;
+  job.watch = watcher();
   job.strideX = sx;
   job.strideY = sy;
   const auto padded = [&](Room<S>& room, const S* from, size_t length, size_t channels, bool reversed) {
@@ -425,6 +438,7 @@ double Pairs<S>::alone(size_t xi, size_t yi, const Gradients& to, double* occupa
     job.forth.history = b.history.of(cells);
     job.forth.historyAt = b.historyAt.data();
     value += kernels().elastic_wave(job.forth);
+    if (run_ && run_->stopped()) return value;
     S *dx = b.waveDx.of(channels_ * sx), *dy = b.waveDy.of(channels_ * sy);
     std::fill_n(dx, channels_ * sx, S(0));
     std::fill_n(dy, channels_ * sy, S(0));

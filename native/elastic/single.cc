@@ -38,13 +38,6 @@ struct Two {
   }
 };
 
-/// The accumulated table of a pair: of the distance's own dynamic programme, or the running sums of the pointwise ones.
-template <class S>
-double tableOf(const Method& method, const Prepared<S>& x, const Prepared<S>& y, double* table) {
-  Pairs<S> pairs(method, x, y);
-  return pairs.alone(0, 0, table);
-}
-
 /// The path of a pair and its distance. shapeDTW walks its descriptors; pointwise distances the diagonal.
 template <class S>
 double pathOf(const Method& method, const Prepared<S>& x, const Prepared<S>& y, size_t i, size_t k,
@@ -81,7 +74,7 @@ void requirePath(const Method& method) {
 
 namespace ops {
 
-double elasticDistance(Run&, In<Any> x, In<Any> y, double cutoff, size_t channels, Metric metric, BandKind band,
+double elasticDistance(Run& run, In<Any> x, In<Any> y, double cutoff, size_t channels, Metric metric, BandKind band,
                        In<double> parameters) {
   const Method method(metric, band, parameters, channels);
   const Two two(x, y, method);
@@ -95,13 +88,15 @@ double elasticDistance(Run&, In<Any> x, In<Any> y, double cutoff, size_t channel
       return;
     }
     Pairs<S> pairs(method, a, b);
+    pairs.watch(run, true);
+    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0])));
     if (cutoff < kInfinite && method.gamma == 0) value = pairs.pruned(0, 0, cutoff);
     else value = pairs.alone(0, 0);
   });
   return value;
 }
 
-double elasticTable(Run&, In<Any> x, In<Any> y, Out<double> out, size_t channels, Metric metric, BandKind band,
+double elasticTable(Run& run, In<Any> x, In<Any> y, Out<double> out, size_t channels, Metric metric, BandKind band,
                     In<double> parameters) {
   const Method method(metric, band, parameters, channels);
   const Two two(x, y, method);
@@ -112,12 +107,15 @@ double elasticTable(Run&, In<Any> x, In<Any> y, Out<double> out, size_t channels
     const Prepared<S> a(two.x, method), b(two.y, method);
     requireTable(a.lengths[0], b.lengths[0]);
     requireMatrix("out", out.length, a.lengths[0], b.lengths[0], b.lengths[0]);
-    value = tableOf(method, a, b, out.data);
+    Pairs<S> pairs(method, a, b);
+    pairs.watch(run, true);
+    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0])));
+    value = pairs.alone(0, 0, out.data);
   });
   return value;
 }
 
-void elasticPath(Run&, In<Any> x, In<Any> y, Out<int32_t> path, Out<double> result, size_t channels, Metric metric,
+void elasticPath(Run& run, In<Any> x, In<Any> y, Out<int32_t> path, Out<double> result, size_t channels, Metric metric,
                  BandKind band, In<double> parameters) {
   const Method method(metric, band, parameters, channels);
   requirePath(method);
@@ -132,7 +130,10 @@ void elasticPath(Run&, In<Any> x, In<Any> y, Out<int32_t> path, Out<double> resu
     std::vector<std::pair<int32_t, int32_t>> steps;
     std::vector<double> table;
     std::optional<Pairs<S>> pairs;
-    if (method.isElastic()) pairs.emplace(method, a, b);
+    if (method.isElastic()) {
+      pairs.emplace(method, a, b).watch(run, true);
+      run.expect(uint64_t(pairs->cellsOf(n, m)));
+    }
     result.data[0] = pathOf(method, a, b, 0, 0, table, steps, pairs ? &*pairs : nullptr);
     result.data[1] = double(steps.size());
     for (size_t k = 0; k < steps.size(); k++) {
@@ -142,7 +143,7 @@ void elasticPath(Run&, In<Any> x, In<Any> y, Out<int32_t> path, Out<double> resu
   });
 }
 
-double elasticSoftPair(Run&, In<Any> x, In<Any> y, Out<double> dx, Out<double> dy, Maybe<Out<double>> alignment,
+double elasticSoftPair(Run& run, In<Any> x, In<Any> y, Out<double> dx, Out<double> dy, Maybe<Out<double>> alignment,
                        Maybe<Out<double>> occupancy, size_t channels, Metric metric, BandKind band,
                        In<double> parameters) {
   const Method method(metric, band, parameters, channels);
@@ -163,7 +164,10 @@ double elasticSoftPair(Run&, In<Any> x, In<Any> y, Out<double> dx, Out<double> d
     Gradients to;
     to.dx = dx.data;
     to.dy = dy.data;
-    value = Pairs<S>(method, a, b).alone(0, 0, to, occupancy.data, alignment.data);
+    Pairs<S> pairs(method, a, b);
+    pairs.watch(run, true);
+    run.expect(2 * uint64_t(pairs.cellsOf(n, m)));  // there and back; the way back does not report
+    value = pairs.alone(0, 0, to, occupancy.data, alignment.data);
   });
   return value;
 }
@@ -196,7 +200,7 @@ void elasticAlignmentSums(Run& run, In<Any> center, In<Any> x, In<int32_t> xLeng
     run.expect(total);
     run.each(count, 1, [&](size_t begin, size_t end) {
       std::optional<Pairs<S>> pairs;
-      if (method.isElastic()) pairs.emplace(method, members, c);
+      if (method.isElastic()) pairs.emplace(method, members, c).watch(run, false);
       std::vector<double> table;
       for (size_t k = begin; k < end; k++) {
         distances.data[k] = pathOf(method, members, c, k, 0, table, paths[k], pairs ? &*pairs : nullptr);

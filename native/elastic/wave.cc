@@ -95,6 +95,7 @@ struct Wave {
     before[-1] = before[2] = outside;
     for (int64_t d = 0; d <= n + m - 2; d++) {
       const int64_t first = job.first[d], last = job.last[d];
+      if (d % 256 == 255 && !job.watch(size_t(256) * size_t(last - first + 1))) return double(outside);
       if (job.low)
         for (int64_t k = -1; k <= n + 1; k++) now[k] = outside;
       for (int64_t i = first; i <= last; i += int64_t(L)) {
@@ -199,6 +200,7 @@ void back(const WaveBackward& job) {
   flows[0][n] = S(job.upstream);
   S *topFlow = static_cast<S*>(job.topOccupancy), *leftFlow = static_cast<S*>(job.leftOccupancy);
   for (int64_t d = n + m - 2; d >= -2; d--) {
+    if (d % 256 == 255 && !forth.watch(0)) return;
     S* now = flows[0];
     const int64_t s = d + 2;  // border cells of this diagonal have received all they get
     if (topFlow && s <= m) topFlow[s] += now[0];
