@@ -41,7 +41,9 @@ test('progress rises to 1', async () => {
   const shares: number[] = [];
   await distanceAsync(long, long, { metric: 'msm', onProgress: (done) => shares.push(done) });
   expect(shares.at(-1)).toBe(1);
-  expect(shares.every((share, i) => share >= 0 && share <= 1 && (i === 0 || share >= shares[i - 1]))).toBe(true);
+  expect(shares.every((share, i) => share >= 0 && share <= 1 && (i === 0 || share >= shares[i - 1]))).toBe(
+    true,
+  );
 });
 
 test('an abort stops a pair that would take minutes', async () => {
