@@ -36,8 +36,10 @@ export function setsOf(
   channels: number | undefined,
   names: readonly [string, string] = ['X', 'Y'],
 ): { x: SeriesSet; y: SeriesSet | null } {
-  const known = [X, Y].find((each) => each instanceof SeriesSet)?.channels;
-  const x = asSet(names[0], X, channels ?? known);
+  const beside = Y instanceof SeriesSet && !(X instanceof SeriesSet) ? Y.channels : undefined;
+  const x = asSet(names[0], X, channels ?? beside);
+  if (channels === undefined && Y instanceof SeriesSet && Y.channels !== x.channels)
+    throw check.typeError(names[1], `of ${x.channels} channels as ${names[0]}`, `a set of ${Y.channels}`);
   const y = Y === null || Y === undefined ? null : asSet(names[1], Y, channels ?? x.channels);
   if (y && check.isA(y.data, Float64Array) !== check.isA(x.data, Float64Array))
     throw check.typeError(

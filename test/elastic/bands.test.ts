@@ -26,11 +26,7 @@ it('bands of every kind are those of the reference, for all short lengths', () =
         const label = `${JSON.stringify(band)} ${n} x ${m}`;
         // Of few points there is no parallelogram, whichever side is short.
         if (slope !== undefined && !(Math.min(n, m) >= 3 && isSteep)) {
-          expectThrown(
-            () => boundingMatrix(n, m, band),
-            'range',
-            Math.min(n, m) < 3 ? 'x' : 'itakuraMaxSlope',
-          );
+          expectThrown(() => boundingMatrix(n, m, band), 'range', 'itakuraMaxSlope');
           continue;
         }
         const actual = Array.from(boundingMatrix(n, m, band)).join('');

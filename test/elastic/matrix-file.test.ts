@@ -51,7 +51,7 @@ describe('pairwiseToFile', () => {
     if (metric !== 'ddtw' && metric !== 'wddtw') return expectAsPairwise(ragged, null, parallelogram);
     // Derivatives of series of three or four points are too short for one.
     await expect(pairwiseToFile(ragged, null, { ...parallelogram, out })).rejects.toThrow(
-      /at least 3 points/,
+      /fewer than 3 points/,
     );
   });
 
