@@ -16,17 +16,22 @@ describe('softlane bench', () => {
   it('lists the questions when none is named', async () => {
     const { code, stdout } = await softlane(['bench']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S/);
+    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S.*\n {2}elastic {2}\S.*\n$/);
   });
 
   it.each([
-    [['nope'], 'unknown question "nope"; there are: softmax'],
+    [['nope'], 'unknown question "nope"; there are: softmax, elastic'],
     [['softmax', '--sizes', 'many'], 'size "many" must be a whole number'],
     [['softmax', '--shapes', '3'], 'shape "3" must have the form ROWSxCOLS'],
     [['softmax', '--isa', 'avx9'], 'instruction set "avx9" is unknown or not available here; there are: '],
     [['softmax', '--threads', '0'], '--threads must be whole numbers from 1 to 1024, received "0"'],
     [['softmax', '--filter', '('], '--filter is not a regular expression: '],
     [['softmax', '--distribution', 'flat'], 'unknown distribution "flat"; there are: uniform-10, '],
+    [
+      ['softmax', '--plot-value', 'Mcells'],
+      '--plot-value "Mcells" is none of softmax\'s; there are: ns, GBps',
+    ],
+    [['elastic', '--distribution', 'uniform-10'], 'the question elastic has no --distribution'],
     [['softmax', '--against', '/no/such.json'], 'cannot read /no/such.json: ENOENT'],
   ])('answers %j with one line', async (args, message) => {
     const line = expectOneLine(await softlane(['bench', ...args]), 1);
@@ -131,6 +136,35 @@ describe('softlane bench softmax', () => {
     const { code, stderr } = await softlane([...small, '--filter', 'no such contender']);
     expect(code).toBe(1);
     expect(stderr).toBe('softlane: nothing was measured: no contender matches, or the budget is too small\n');
+  });
+});
+
+describe('softlane bench elastic', () => {
+  it('prints a table per matrix with cells per second, and writes JSON and SVG', async () => {
+    const json = join(folder, 'elastic.json');
+    const svg = join(folder, 'elastic.svg');
+    const { code, stdout, stderr } = await softlane([
+      'bench',
+      'elastic',
+      ...['--shapes', '5x30', '--isa', 'all', '--filter', 'pairwise dtw', '--json', json, '--plot', svg],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^pairwise dtw, 5 series of 30, f32, 1 thread\ncontender .* Mcells\/s /m);
+    expect(stdout).toMatch(/^million cells per second, pairwise, /m);
+    const { rows, ceilings } = readResults(json);
+    const contenders = new Set(rows.map((row) => row.contender));
+    expect(contenders).toEqual(new Set(['softlane', 'javascript', 'dynamic-time-warping', 'dtw']));
+    expect(new Set(rows.map((row) => row.case.isa))).toEqual(new Set(Object.keys(ceilings.fmaGflops)));
+    for (const row of rows) {
+      expect(row.question).toBe('elastic');
+      expect(row.samples).toBeGreaterThanOrEqual(15);
+      expect(row.Mcells).toBeCloseTo((10 * 900 * 1e3) / row.medianNs, 6);
+      expect(Object.keys(row.case)).toEqual(['metric', 'length', 'count', 'dtype', 'isa', 'threads', 'task']);
+    }
+    const drawing = readFileSync(svg, 'utf8');
+    expect(drawing).toMatch(/^<svg /);
+    for (const text of ['DTW', 'length of series', 'million cells per second'])
+      expect(drawing).toContain(text);
   });
 });
 

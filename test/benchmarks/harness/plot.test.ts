@@ -1,5 +1,6 @@
 import { plotPoints, plotSpec, type PlotDesign } from '../../../benchmarks/harness/plot.js';
 import { plot as softmax } from '../../../benchmarks/softmax/summary.js';
+import { openElements } from '../../helpers/svg.js';
 import { runModule } from '../run-module.js';
 import { sampleRow } from './sample.js';
 
@@ -106,16 +107,3 @@ describe('drawSvg', () => {
     );
   });
 });
-
-/** Names of elements that are not closed in order; a document that is well-formed in this respect has none. */
-function openElements(svg: string): string[] {
-  const open: string[] = [];
-  for (const [, closing, name, empty] of svg.matchAll(/<(\/?)([a-z]\w*)[^>]*?(\/?)>/gi)) {
-    if (closing) {
-      if (open.pop() !== name) return [...open, `/${name}`];
-    } else if (!empty) {
-      open.push(name);
-    }
-  }
-  return open;
-}
