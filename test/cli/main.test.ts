@@ -21,8 +21,9 @@ describe('softlane', () => {
     const { code, stdout, stderr } = await softlane(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: softlane /);
-    for (const command of ['info', 'softmax', 'bench'])
-      expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+    const elastic = ['distances', 'gather', 'classify', 'cluster', 'barycenter', 'align', 'search'];
+    for (const command of ['info', 'softmax', 'bench', ...elastic])
+      expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, 'm'));
   });
 
   it('softmax --help says what memory it takes', async () => {
