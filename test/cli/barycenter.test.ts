@@ -136,6 +136,11 @@ describe('softlane barycenter', () => {
     expect(marksOf(drawing, 'line mark')).toHaveLength(25);
   });
 
+  it('has one objective where nothing is iterated', async () => {
+    const found = await expectAverage(barycenter(X, { metric: 'euclidean' }), '--metric', 'euclidean');
+    expect(found.objectives).toEqual([found.objective]);
+  });
+
   it('draws a panel per channel', async () => {
     const svg = join(folder, 'C.svg');
     const motions = dataSet('BasicMotions', 'TRAIN');

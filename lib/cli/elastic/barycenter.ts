@@ -48,6 +48,8 @@ export async function barycenter(path: string, flags: BarycenterFlags): Promise<
     return { data: read, members: chosen, found: await average(chosen, flags, objectives, watch) };
   });
   const seconds = (performance.now() - started) / 1000;
+  // The mean of squares, and a single member, are found at once.
+  if (objectives.length === 0) objectives.push(found.objective);
   const { objective, iterations, converged } = found;
   const { channels } = members;
   const length = found.barycenter.length / channels;

@@ -94,14 +94,17 @@ async function ofFile(file: NpyFile): Promise<Stream> {
   };
 }
 
-/** All points of a stream. */
+/** All points of a stream, which is then closed. */
 export async function wholeOf(stream: Stream): Promise<Float64Array> {
-  const points = new Float64Array(stream.length);
-  let at = 0;
-  for await (const part of stream.parts()) {
-    points.set(part, at);
-    at += part.length;
+  try {
+    const points = new Float64Array(stream.length);
+    let at = 0;
+    for await (const part of stream.parts()) {
+      points.set(part, at);
+      at += part.length;
+    }
+    return points;
+  } finally {
+    await stream.close();
   }
-  await stream.close();
-  return points;
 }
