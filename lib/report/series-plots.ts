@@ -47,6 +47,12 @@ export function spread<T>(list: readonly T[], most: number): T[] {
   return Array.from({ length: most }, (_, i) => list[Math.floor(((i + 0.5) * list.length) / most)]);
 }
 
+/** Panels side by side: those of one group in a row where they fit, else 3, but 4 panels two by two. */
+function columnsFor(panels: number, channels: number): number {
+  if (channels > 1 && channels <= 4) return channels;
+  return panels === 4 ? 2 : 3;
+}
+
 /**
  * Panels of series.
  *
@@ -61,12 +67,16 @@ export function panelsSpec(
   channels: number,
 ): TopLevelSpec {
   const [member, center] = names;
-  const values = panels.flatMap(({ heading: panel, members, center: middle }) => [
-    ...spread(members, MOST_MEMBERS).flatMap((each, line) =>
-      pointsOf(each).map((point) => ({ ...point, panel, line, role: member })),
-    ),
-    ...pointsOf(middle).map((point) => ({ ...point, panel, line: -1, role: center })),
-  ]);
+  const values = panels.flatMap(({ heading: panel, members, center: middle }) => {
+    // Of many lines the many show, of a few each one.
+    const opacity = Math.min(0.7, Math.max(0.25, 12 / members.length));
+    return [
+      ...spread(members, MOST_MEMBERS).flatMap((each, line) =>
+        pointsOf(each).map((point) => ({ ...point, panel, line, role: member, opacity })),
+      ),
+      ...pointsOf(middle).map((point) => ({ ...point, panel, line: -1, role: center })),
+    ];
+  });
   const most = Math.max(...panels.map(({ members }) => members.length));
   const left = most > MOST_MEMBERS ? [`of each group of more, ${MOST_MEMBERS} series are drawn`] : undefined;
   return {
@@ -76,7 +86,7 @@ export function panelsSpec(
     config: LOOK,
     data: { values },
     facet: { field: 'panel', type: 'nominal', title: null, sort: panels.map(({ heading }) => heading) },
-    columns: channels > 1 && channels <= 4 ? channels : 3,
+    columns: columnsFor(panels.length, channels),
     ...(channels > 1 && { resolve: { scale: { y: 'independent' } } }),
     spec: {
       width: panels.length === 1 ? 520 : 300,
@@ -94,8 +104,11 @@ export function panelsSpec(
       layer: [
         {
           transform: [{ filter: { field: 'line', gte: 0 } }],
-          mark: { type: 'line', strokeWidth: 1, opacity: most > 30 ? 0.3 : 0.6 },
-          encoding: { detail: { field: 'line', type: 'nominal' } },
+          mark: { type: 'line', strokeWidth: 1 },
+          encoding: {
+            detail: { field: 'line', type: 'nominal' },
+            opacity: { field: 'opacity', type: 'quantitative', scale: null },
+          },
         },
         {
           transform: [{ filter: { field: 'line', lt: 0 } }],

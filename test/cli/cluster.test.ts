@@ -139,6 +139,12 @@ describe('softlane cluster', () => {
     await expect(work).rejects.toMatchObject({ message: expect.stringContaining(problem), exitCode: 2 });
   });
 
+  it('refuses files that it could not write, before anything is read', async () => {
+    const flags = { k: 2, method: 'kmeans', threads: 1 } as const;
+    const nowhere = join(folder, 'missing', 'labels.csv');
+    await expect(cluster('none.ts', { ...flags, output: nowhere })).rejects.toThrow(/^ENOENT.*missing'$/);
+  });
+
   it('needs a number of clusters, and a name that says what is drawn', async () => {
     expect(await usageError(register, 'cluster', arrows)).toContain("option '-k <n>' not specified");
     expect(await usageError(register, 'cluster', arrows, '-k', '2', '--plot', 'F.png')).toContain(

@@ -4,13 +4,12 @@ import type { Metric, MetricOptions } from '../../elastic/metrics.js';
 import type { Series, SeriesSet } from '../../elastic/series.js';
 import { alignmentSpec } from '../../report/alignment-plot.js';
 import type { Heat } from '../../report/heat-map.js';
-import { loadVega } from '../../report/vega.js';
 import { CliError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { during, watched, type Watch } from '../watched.js';
 import { channelOf, readData, type Data } from './data.js';
 import { inWords, metricOf, type InputFlags, type MetricFlags } from './options.js';
-import { counted, digits, formatJson, print, writePlot } from './output.js';
+import { counted, digits, formatJson, prepareOutputs, print, writePlot } from './output.js';
 
 /** The flags of `softlane align`. */
 export interface AlignFlags extends InputFlags, MetricFlags {
@@ -25,7 +24,7 @@ const TABLELESS: readonly Metric[] = ['squared', 'euclidean', 'shapeDtw'];
 export async function align(path: string, i: number, j: number, flags: AlignFlags): Promise<void> {
   const metric = metricOf(flags);
   const { plot } = flags;
-  if (plot !== undefined) await loadVega();
+  await prepareOutputs(flags);
   const { data, distance, steps, costs } = await watched('aligning', (watch) =>
     work(path, [i, j], metric, plot !== undefined, flags, watch),
   );

@@ -8,14 +8,13 @@ import { runLater } from '../../elastic/task.js';
 import { writeNpy } from '../../io/npy.js';
 import { renderColumns } from '../../report/columns.js';
 import { panelsSpec, type Panel } from '../../report/series-plots.js';
-import { loadVega } from '../../report/vega.js';
 import { CliError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { watched, type Watch } from '../watched.js';
 import { orderedClasses } from './confusion.js';
 import { channelOf, indicesOf, readData, type Data } from './data.js';
 import { defined, inWords, metricOf, refuse, softOf, type InputFlags, type SoftFlags } from './options.js';
-import { counted, digits, formatJson, print, writePlot } from './output.js';
+import { counted, digits, formatJson, prepareOutputs, print, writePlot } from './output.js';
 import { tracedBarycenter, tracedSoftBarycenter } from './trace.js';
 
 /** The flags of `softlane barycenter`. */
@@ -39,7 +38,7 @@ const METRIC_OF: Readonly<Record<string, Metric>> = { dba: 'dtw', mba: 'msm', su
 /** Runs the command. @throws CliError, and what the library throws */
 export async function barycenter(path: string, flags: BarycenterFlags): Promise<void> {
   const distance = distanceOf(flags);
-  if (flags.plot !== undefined) await loadVega();
+  await prepareOutputs(flags);
   const started = performance.now();
   const objectives: number[] = [];
   const { data, members, found } = await watched('averaging', async (watch) => {

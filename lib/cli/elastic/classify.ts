@@ -9,7 +9,7 @@ import { during, watched, type Watch } from '../watched.js';
 import { confusionOf, renderConfusion } from './confusion.js';
 import { readData, type Data } from './data.js';
 import { defined, inWords, metricOf, refuse, softOf, type InputFlags, type SoftFlags } from './options.js';
-import { counted, formatJson, print, writeCsv } from './output.js';
+import { counted, formatJson, prepareOutputs, print, writeCsv } from './output.js';
 import { vote } from './vote.js';
 
 /** The flags of `softlane classify`. */
@@ -37,6 +37,7 @@ export async function classify(trainPath: string, testPath: string, flags: Class
   const distance = flags.soft === undefined ? metricOf(flags) : softOf(flags, flags.soft);
   if (flags.method === 'centroid') refuse(flags, ['k'], '--method centroid: there is one for each class');
   else refuse(flags, ['maxIter', 'tol'], '--method knn');
+  await prepareOutputs(flags);
   const started = performance.now();
   const { train, test, predicted, pruned } = await watched('classifying', async (watch) => {
     const training = await readData(trainPath, flags, watch.signal);

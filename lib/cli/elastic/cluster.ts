@@ -11,14 +11,13 @@ import { softPairwiseAsync, type SoftLoss } from '../../elastic/soft.js';
 import { cutTree } from '../../elastic/tree.js';
 import { renderColumns } from '../../report/columns.js';
 import { panelsSpec, type Panel } from '../../report/series-plots.js';
-import { loadVega } from '../../report/vega.js';
 import { CliError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { during, watched, type Watch } from '../watched.js';
 import { orderedClasses } from './confusion.js';
 import { channelOf, indicesOf, readData } from './data.js';
 import { defined, inWords, metricOf, refuse, softOf, type InputFlags, type SoftFlags } from './options.js';
-import { counted, digits, formatJson, print, writeCsv, writePlot } from './output.js';
+import { counted, digits, formatJson, prepareOutputs, print, writeCsv, writePlot } from './output.js';
 
 /** The flags of `softlane cluster`. */
 export interface ClusterFlags extends InputFlags, SoftFlags {
@@ -54,7 +53,7 @@ interface Clusters {
 export async function cluster(path: string, flags: ClusterFlags): Promise<void> {
   const distance = distanceOf(flags);
   checkMethod(flags);
-  if (flags.plot !== undefined) await loadVega();
+  await prepareOutputs(flags);
   const started = performance.now();
   const { data, found } = await watched('clustering', async (watch) => {
     const read = await readData(path, flags, watch.signal);

@@ -1,7 +1,9 @@
 /** What commands print and write: JSON that people can read, tables for spreadsheets, drawings. */
 import type { TopLevelSpec } from 'vega-lite';
+import { access, constants } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { replaceFile } from '../../io/atomic.js';
-import { drawSvg } from '../../report/vega.js';
+import { drawSvg, loadVega } from '../../report/vega.js';
 
 /** A value as JSON: objects indented, lists of numbers and strings on one line, typed arrays as lists, NaN as null. */
 export function formatJson(value: unknown, indent = ''): string {
@@ -24,6 +26,16 @@ export function formatJson(value: unknown, indent = ''): string {
 /** Writes text to stdout, with a line break after it. */
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);
+}
+
+/**
+ * Makes sure before the work, and not after it, that its files can be written and its drawing drawn.
+ *
+ * @throws the system's error where a folder is not there or may not be written to; PlotError
+ */
+export async function prepareOutputs({ output, plot }: { output?: string; plot?: string }): Promise<void> {
+  for (const path of [output, plot]) if (path !== undefined) await access(dirname(path), constants.W_OK);
+  if (plot !== undefined) await loadVega();
 }
 
 /** Writes a table with commas between cells; a cell that needs it is put in quotes (RFC 4180). */

@@ -5,7 +5,7 @@ import { CliError } from '../errors.js';
 import { packageVersion } from '../version.js';
 import { during, watched } from '../watched.js';
 import { defined, inWords, type InputFlags } from './options.js';
-import { counted, digits, formatJson, print, writeCsv } from './output.js';
+import { counted, digits, formatJson, prepareOutputs, print, writeCsv } from './output.js';
 import { openStream, wholeOf } from './stream.js';
 
 /** The flags of `softlane search`. */
@@ -25,6 +25,7 @@ export interface SearchFlags extends InputFlags {
 export async function search(queryPath: string, streamPath: string, flags: SearchFlags): Promise<void> {
   const { k, window, windowAbs, exclusion, threads, znorm } = flags;
   const options = { k, threads, ...defined({ window, windowAbs, exclusion, zNormalize: znorm }) };
+  await prepareOutputs(flags);
   const started = performance.now();
   const found = await watched('searching', async (watch) => {
     const { signal } = watch;
