@@ -6,12 +6,13 @@ import { messageOf } from '../harness/errors.js';
 import type { Claim } from './claim.js';
 import { centroidClaims } from './elastic-centroids.js';
 import { neighborClaims } from './elastic-neighbors.js';
+import { speedClaims } from './elastic-speed.js';
 
 /** A group of claims: measures them, and reports the reader as it goes. */
 type Part = (show: (line: string) => void, signal: AbortSignal) => Promise<Claim[]>;
 
 /** In the order of the table. */
-const PARTS: readonly Part[] = [neighborClaims, centroidClaims];
+const PARTS: readonly Part[] = [speedClaims, neighborClaims, centroidClaims];
 
 /**
  * Measures what the claims speak of.
