@@ -47,16 +47,21 @@ export function blocking<R>(prepared: Prepared<R>): R {
   return finish(prepared, table[prepared.operation](...prepared.args));
 }
 
+/** Checks the options that every promise form has. */
+export function requireAsync({ signal, onProgress }: AsyncOptions): void {
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    throw typeError('signal', 'an AbortSignal', signal);
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw typeError('onProgress', 'a function', onProgress);
+}
+
 /**
  * The promise form: runs on softlane's own pool. The arrays are held until it settles; the caller must neither change
  * nor transfer them until then: transferred memory may be freed under the call, and the process end with it.
  */
 export async function promised<R>(prepared: Prepared<R>, options: AsyncOptions = {}): Promise<R> {
   const { signal, onProgress } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw typeError('signal', 'an AbortSignal', signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw typeError('onProgress', 'a function', onProgress);
+  requireAsync(options);
   signal?.throwIfAborted();
 
   // One word that the native loops read between blocks.

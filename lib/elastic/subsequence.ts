@@ -3,7 +3,7 @@
  */
 import * as check from '../check.js';
 import { threadsOf } from '../kernels/arguments.js';
-import { blocking, promised } from '../native.js';
+import { blocking, promised, requireAsync } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
 import { bandOf } from './metrics.js';
 import { requireFinite, seriesArray } from './series.js';
@@ -99,17 +99,20 @@ export class SubsequenceSearcher {
    * @throws TypeError for another class of array; RangeError for NaN or infinite values: then nothing is taken
    */
   push(points: Series): void {
+    this.requirePoints(points);
     for (const step of this.steps(points)) step.take(blocking(step.prepared));
   }
 
   /** Promise form of push; one at a time. After an abort the searcher cannot go on. */
   async pushAsync(points: Series, options: AsyncOptions = {}): Promise<void> {
     const { signal, onProgress } = options;
+    this.requirePoints(points);
+    requireAsync(options);
+    signal?.throwIfAborted();
     const total = Math.max(1, Math.ceil(points.length / PIECE));
     let done = 0;
-    if (this.busy) throw new Error('softlane: a push is pending, or was stopped half-way');
     this.busy = true;
-    for (const step of this.steps(points, true)) {
+    for (const step of this.steps(points)) {
       const report = onProgress && ((share: number) => onProgress(Math.min(1, (done + share) / total)));
       step.take(await promised(step.prepared, { signal, onProgress: report }));
       done++;
@@ -128,13 +131,13 @@ export class SubsequenceSearcher {
     };
   }
 
-  private *steps(
-    points: Series,
-    isAsync = false,
-  ): Generator<{ prepared: Prepared<Match[]>; take: (found: Match[]) => void }> {
-    if (this.busy && !isAsync) throw new Error('softlane: a push is pending, or was stopped half-way');
+  private requirePoints(points: Series): void {
+    if (this.busy) throw new Error('softlane: a push is pending, or was stopped half-way');
     seriesArray('points', points);
     requireFinite('points', points);
+  }
+
+  private *steps(points: Series): Generator<{ prepared: Prepared<Match[]>; take: (found: Match[]) => void }> {
     const m = this.query.length;
     for (let begin = 0; begin < points.length; begin += PIECE) {
       const fresh = points.subarray(begin, begin + PIECE);

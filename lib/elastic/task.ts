@@ -3,8 +3,7 @@
  * blocking run makes at once and a promise run makes on softlane's pool, and breaths, where a promise run lets other
  * events of the process through and looks at its signal. The numbers are the same either way.
  */
-import * as check from '../check.js';
-import { blocking, promised } from '../native.js';
+import { blocking, promised, requireAsync } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
 
 /** A native call in both forms. */
@@ -92,10 +91,7 @@ const BETWEEN_REPORTS = 50;
  */
 export async function runLater<R>(task: Task<R>, options: AsyncOptions = {}): Promise<R> {
   const { signal, onProgress } = options;
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    throw check.typeError('signal', 'an AbortSignal', signal);
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw check.typeError('onProgress', 'a function', onProgress);
+  requireAsync(options);
   let reported = -1;
   let reportedAt = -Infinity;
   const report = (done: number): void => {

@@ -25,8 +25,8 @@ export interface SeriesFile {
 
 /**
  * Reads a file of series by its extension: `.ts` (UCR/UEA), `.csv`, `.tsv`, `.npy`. An .npy file holds an array
- * [count, length] or [count, channels, length] of float32, float64 or integers of up to 32 bits; NaN at the end of a
- * series, in all its channels, pad it to the common length and are cut off.
+ * [length], [count, length] or [count, channels, length] of float32, float64 or integers of up to 32 bits; NaN at the end
+ * of a series, in all its channels, pad it to the common length and are cut off.
  *
  * @throws SeriesFileError (file, line, what was expected and what came), NpyError, TypeError ERR_INVALID_ARG_TYPE,
  *   RangeError ERR_OUT_OF_RANGE, the system's error (ENOENT, ...), or the abort reason
@@ -57,9 +57,9 @@ export async function readSeries(path: string, options?: SeriesFileOptions): Pro
 function setOf({ data, shape, dtype }: NpyArray, path: string, asked: SeriesDtype | undefined): SeriesSet {
   const refuse = (problem: string): SeriesFileError =>
     new SeriesFileError('ERR_SERIES_UNSUPPORTED', path, undefined, problem);
-  if (shape.length !== 2 && shape.length !== 3)
+  if (shape.length < 1 || shape.length > 3)
     throw refuse(
-      `expected an array [count, length] or [count, channels, length], received the shape (${shape.join(', ')})`,
+      `expected an array [length], [count, length] or [count, channels, length], received the shape (${shape.join(', ')})`,
     );
   if (shape.includes(0))
     throw refuse(`expected at least one series of one value, received the shape (${shape.join(', ')})`);
@@ -69,7 +69,7 @@ function setOf({ data, shape, dtype }: NpyArray, path: string, asked: SeriesDtyp
   const isSingle = (asked ?? (dtype === 'f32' ? 'f32' : 'f64')) === 'f32';
   const values: Series = isSingle ? asFloat32(numbers) : asFloat64(numbers);
   const channels = shape.length === 3 ? shape[1] : 1;
-  return trimmed(values, shape[0], channels, path);
+  return trimmed(values, shape.length === 1 ? 1 : shape[0], channels, path);
 }
 
 function asFloat32(data: ArrayLike<number>): Float32Array {

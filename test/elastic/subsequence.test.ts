@@ -280,3 +280,20 @@ it('a long search stops when its signal is aborted', async () => {
     reason,
   );
 });
+
+it('a push that is refused takes nothing, and the next one goes on', async () => {
+  const [query, stream] = [walk(20, 14), walk(500, 15)];
+  const searcher = new SubsequenceSearcher(query);
+  await expect(searcher.pushAsync(Float64Array.of(1, NaN))).rejects.toMatchObject({
+    code: 'ERR_OUT_OF_RANGE',
+  });
+  await expect(searcher.pushAsync(stream, { signal: 1 as unknown as AbortSignal })).rejects.toThrow(
+    '"signal"',
+  );
+  await expect(searcher.pushAsync(stream, { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    name: 'AbortError',
+  });
+  await searcher.pushAsync(stream);
+  expect(searcher.length).toBe(500);
+  expect(searcher.matches()).toEqual(subsequenceSearch(query, stream));
+});

@@ -65,8 +65,12 @@ describe('readSeries', () => {
     expect(set.data).toEqual(Float64Array.of(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
   });
 
+  it('.npy of one axis is one series', async () => {
+    const { set } = await readSeries(await npy({ data: Float64Array.of(1, 2, 4) }));
+    expect([set.count, set.channels, ...set.data]).toEqual([1, 1, 1, 2, 4]);
+  });
+
   it.each<[string, NpyInput, SeriesFileError['code'], RegExp]>([
-    ['one axis', { data: Float64Array.of(1, 2) }, 'ERR_SERIES_UNSUPPORTED', /received the shape \(2\)/],
     [
       'four axes',
       { data: Float64Array.of(1), shape: [1, 1, 1, 1] },
