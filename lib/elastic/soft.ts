@@ -10,7 +10,7 @@ import type { Pair } from './distance.js';
 import { bandOf, gapOf, nonNegative, pack, relativeGateFlag, requireLengths, slopeOf } from './metrics.js';
 import type { Band, NativeMethod } from './metrics.js';
 import { prepareMatrix, requireSets, setsOf } from './pairwise.js';
-import type { MatrixOptions } from './pairwise.js';
+import type { MatrixOptions, Range } from './pairwise.js';
 import { SeriesSet } from './series.js';
 import type { Collection, Series } from './series.js';
 import { nativeCall, runLater, runNow } from './task.js';
@@ -32,7 +32,7 @@ export interface SoftOptions extends Band {
   channels?: number;
   /** Which loss. Default 'dtw'. */
   loss?: SoftLoss;
-  /** Width of the soft minimum, in units of cost, greater than 0; 0 (value only, not for 'msm'): the hard minimum. Default 1. */
+  /** Width of the soft minimum, in units of cost, in [1e-30, 1e30]; 0 (value only, not for 'msm'): the hard minimum. Default 1. */
   gamma?: number;
   /** msm: cost of a split or merge, at least 0. Default 1. */
   c?: number;
@@ -100,6 +100,8 @@ function softMethod(o: SoftOptions, channels: number, isGradient: boolean): Nati
   const loss = o.loss === undefined ? 'dtw' : check.oneOf('loss', o.loss, SOFT_LOSSES);
   const { band, value } = bandOf(o);
   const gamma = nonNegative('gamma', o.gamma, 1);
+  if (gamma !== 0 && !(gamma >= 1e-30 && gamma <= 1e30))
+    throw check.rangeError('gamma', 'in [1e-30, 1e30], or 0', gamma);
   if (gamma === 0 && isGradient) throw check.rangeError('gamma', '> 0 for gradients', gamma);
   if (gamma === 0 && loss === 'msm') throw check.rangeError('gamma', "> 0 for loss 'msm'", gamma);
   const gate = o.gate === undefined ? 'absolute' : check.oneOf('gate', o.gate, ['absolute', 'relative']);
@@ -170,8 +172,18 @@ export const softMsm = (x: Series, y: Series, options?: Omit<SoftOptions, 'loss'
   softDistance(x, y, { ...check.options(options), loss: 'msm' });
 
 function requirePath(value: number, where: string): void {
-  if (value === Infinity)
-    throw check.rangeError('x', 'such that the loss is finite, within the band', `Infinity for ${where}`);
+  if (!Number.isFinite(value))
+    throw check.rangeError('x', 'such that the loss is finite, within the band', `${value} for ${where}`);
+}
+
+/** Numbers so large that their squares overflow have a loss, but no gradient. */
+function requireFiniteGradient(gradient: Float64Array | undefined): void {
+  if (gradient && !gradient.every(Number.isFinite))
+    throw check.rangeError(
+      'x',
+      'of a magnitude whose gradient can be computed',
+      'a gradient that is not finite',
+    );
 }
 
 /** The smallest table that cannot be kept for the way back. */
@@ -193,6 +205,8 @@ function gradientCall(pair: Pair, method: NativeMethod, wantsAlignment: boolean)
   const result = (returned: unknown): SoftGradient => {
     const value = returned as number;
     requirePath(value, 'x and y');
+    requireFiniteGradient(dx);
+    requireFiniteGradient(dy);
     return alignment && occupancy ? { value, dx, dy, alignment, occupancy } : { value, dx, dy };
   };
   const args = [pair.x, pair.y, dx, dy, alignment, occupancy, ...methodArgs(method)];
@@ -289,6 +303,8 @@ function* batchSteps(X: Collection, Y: Collection, o: SoftBatchOptions): Task<So
     thirdOf(o, 0),
   );
   if (grad) values.forEach((value, k) => requirePath(value, `pair ${k}`));
+  requireFiniteGradient(dX);
+  requireFiniteGradient(dY);
   if (!o.divergence) return { values, dX, dY };
 
   const single = x.count === 1 && y.count > 1;
@@ -335,21 +351,32 @@ export const softLossBatchAsync = async (
 /** Options of softPairwise. */
 export type SoftPairwiseOptions = SoftOptions & MatrixOptions;
 
+function* selfTerms(
+  set: SeriesSet,
+  [begin, end]: Range,
+  method: NativeMethod,
+  threads: number,
+): Task<Float64Array> {
+  const all = begin === 0 && end === set.count;
+  const part = all ? set : set.subset(Array.from({ length: end - begin }, (_, i) => begin + i));
+  return yield* nativeCall(preparePaired(part, part, method, { threads }));
+}
+
 function* matrixSteps(X: Collection, Y: Collection | null, o: SoftPairwiseOptions): Task<Float64Array> {
   const { x, y } = setsOf(X, Y, o.channels);
   const method = softMethod(o, x.channels, false);
   const prepared = prepareMatrix(x, y, method, o);
   const out = yield* nativeCall(prepared, [0, 1]);
   if (!o.divergence) return out;
-  // Self terms once for each series, not for each pair.
+  // Self terms once for each series of the block, not for each pair.
   const threads = threadsOf(o.threads);
-  const selfX = yield* nativeCall(preparePaired(x, x, method, { threads }));
-  const selfY = y ? yield* nativeCall(preparePaired(y, y, method, { threads })) : selfX;
   const rows = o.rows ?? [0, x.count];
   const cols = o.cols ?? [0, (y ?? x).count];
+  const selfRows = yield* selfTerms(x, rows, method, threads);
+  const isSame = !y && rows[0] === cols[0] && rows[1] === cols[1];
+  const selfCols = isSame ? selfRows : yield* selfTerms(y ?? x, cols, method, threads);
   let at = 0;
-  for (let i = rows[0]; i < rows[1]; i++)
-    for (let j = cols[0]; j < cols[1]; j++) out[at++] -= selfX[i] / 2 + selfY[j] / 2;
+  for (const row of selfRows) for (const col of selfCols) out[at++] -= row / 2 + col / 2;
   return out;
 }
 

@@ -48,9 +48,18 @@ const byDistance = (a: Match, b: Match) => a.distance - b.distance || a.position
 /** The first `count` matches, best first, that keep `exclusion` apart. */
 function select(sorted: readonly Match[], count: number, exclusion: number): Match[] {
   const chosen: Match[] = [];
+  // Stretches as long as the exclusion hold at most one chosen match each: only three can be too near.
+  const stretches = new Map<number, number>();
   for (const match of sorted) {
     if (chosen.length === count) break;
-    if (chosen.every((other) => Math.abs(other.position - match.position) >= exclusion)) chosen.push(match);
+    const stretch = Math.floor(match.position / exclusion);
+    const isFree = [stretch - 1, stretch, stretch + 1].every((each) => {
+      const other = stretches.get(each);
+      return other === undefined || Math.abs(other - match.position) >= exclusion;
+    });
+    if (!isFree) continue;
+    stretches.set(stretch, match.position);
+    chosen.push(match);
   }
   return chosen;
 }
@@ -104,11 +113,12 @@ export class SubsequenceSearcher {
   }
 
   /** Promise form of push; one at a time. After an abort the searcher cannot go on. */
-  async pushAsync(points: Series, options: AsyncOptions = {}): Promise<void> {
-    const { signal, onProgress } = options;
+  async pushAsync(points: Series, options?: AsyncOptions): Promise<void> {
+    const o = check.options(options);
     this.requirePoints(points);
-    requireAsync(options);
-    signal?.throwIfAborted();
+    requireAsync(o);
+    o.signal?.throwIfAborted();
+    const { signal, onProgress } = o;
     const total = Math.max(1, Math.ceil(points.length / PIECE));
     let done = 0;
     this.busy = true;
@@ -139,7 +149,14 @@ export class SubsequenceSearcher {
 
   private *steps(points: Series): Generator<{ prepared: Prepared<Match[]>; take: (found: Match[]) => void }> {
     const m = this.query.length;
-    for (let begin = 0; begin < points.length; begin += PIECE) {
+    const { length } = points;
+    for (let begin = 0; begin < length; begin += PIECE) {
+      if (points.length !== length)
+        throw check.rangeError(
+          'points',
+          'left alone until the promise settles',
+          'an array whose memory is gone',
+        );
       const fresh = points.subarray(begin, begin + PIECE);
       const stream = new Float64Array(this.tail.length + fresh.length);
       stream.set(this.tail);

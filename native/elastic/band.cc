@@ -10,33 +10,42 @@ namespace {
 
 using Ranges = std::vector<int32_t>;
 
+/// The ranges of rows turned into ranges of columns: both ends never fall. Of each of `count` columns, the first row that
+/// reaches to it or beyond, and the last that starts at it or before.
+void turn(const Ranges& low, const Ranges& high, size_t count, Ranges& lowOut, Ranges& highOut) {
+  lowOut.resize(count);
+  highOut.resize(count);
+  const int32_t rows = int32_t(low.size());
+  int32_t first = 0, last = 0;
+  for (int32_t i = 0; i < int32_t(count); i++) {
+    while (first + 1 < rows && high[size_t(first)] < i) first++;
+    while (last + 1 < rows && low[size_t(last) + 1] <= i) last++;
+    lowOut[size_t(i)] = first;
+    highOut[size_t(i)] = last;
+  }
+}
+
 /// aeon's bounding matrix: for n <= m columns are walked by their share of the length; otherwise it is transposed.
 void sakoe(double window, size_t n, size_t m, Ranges& low, Ranges& high) {
   if (n > m) {
     Ranges lowT, highT;
     sakoe(window, m, n, lowT, highT);  // rows are y's points now
-    low.assign(n, int32_t(m));
-    high.assign(n, -1);
-    for (size_t j = 0; j < m; j++)
-      for (int32_t i = lowT[j]; i <= highT[j]; i++) {
-        low[size_t(i)] = std::min(low[size_t(i)], int32_t(j));
-        high[size_t(i)] = std::max(high[size_t(i)], int32_t(j));
-      }
+    turn(lowT, highT, n, low, high);
     return;
   }
-  low.assign(n, int32_t(m));
-  high.assign(n, -1);
+  // Step s of m + 1 stands for column floor(share m) and the rows within reach of floor(share n); both never fall.
   const double size = double(m) + 1;
-  const int64_t reach = int64_t(std::floor(window * double(n)));
-  for (size_t s = 0; s <= m; s++) {
-    const double share = double(s) / size;
-    const int64_t row = int64_t(std::floor(share * double(n)));
-    const int32_t column = int32_t(std::floor(share * double(m)));
-    const int64_t end = std::min(int64_t(n), row + reach + 1);
-    for (int64_t i = std::max<int64_t>(0, row - reach); i < end; i++) {
-      low[size_t(i)] = std::min(low[size_t(i)], column);
-      high[size_t(i)] = std::max(high[size_t(i)], column);
-    }
+  const int32_t reach = int32_t(std::floor(window * double(n)));
+  const auto rowAt = [&](size_t s) { return int32_t(std::floor(double(s) / size * double(n))); };
+  const auto columnAt = [&](size_t s) { return int32_t(std::floor(double(s) / size * double(m))); };
+  low.resize(n);
+  high.resize(n);
+  size_t first = 0, last = 0;
+  for (int32_t i = 0; i < int32_t(n); i++) {
+    while (first < m && rowAt(first) + reach < i) first++;
+    while (last < m && rowAt(last + 1) - reach <= i) last++;
+    low[size_t(i)] = columnAt(first);
+    high[size_t(i)] = columnAt(last);
   }
 }
 
@@ -100,7 +109,6 @@ Band::Band(BandKind kind, double value, size_t n, size_t m) {
     cells = n * m;
     return;
   }
-  // Row i has the diagonals i + low to i + high. Rows are visited in order: the first to reach a diagonal is its first.
   for (size_t i = 0; i < n; i++) {
     if (low[i] > high[i]) {
       irregular = true;
@@ -108,16 +116,32 @@ Band::Band(BandKind kind, double value, size_t n, size_t m) {
     }
     if (i > 0 && (low[i] < low[i - 1] || high[i] < high[i - 1])) irregular = true;
     cells += size_t(high[i] - low[i] + 1);
-    for (const int32_t j : {low[i], high[i]}) {
-      const size_t away = size_t(std::abs(int64_t(i) - j));
-      radius = std::max(radius, away);
-    }
-    for (size_t d = i + size_t(low[i]); d <= i + size_t(high[i]); d++) {
+    for (const int32_t j : {low[i], high[i]}) radius = std::max(radius, size_t(std::abs(int64_t(i) - j)));
+  }
+  if (irregular) {
+    hulls(n, m);
+    return;
+  }
+  // Row i has the diagonals i + low[i] to i + high[i], and both ends rise with i. A diagonal without a cell stands
+  // between its neighbours, last + 1 = first, so that the ranges move by one.
+  size_t head = 0, tail = 0;
+  for (size_t d = 0; d < n + m - 1; d++) {
+    while (head + 1 < n && head + size_t(high[head]) < d) head++;
+    while (tail + 1 < n && tail + 1 + size_t(low[tail + 1]) <= d) tail++;
+    const bool none = head + size_t(high[head]) < d || tail + size_t(low[tail]) > d || head > tail;
+    first[d] = int32_t(head);
+    last[d] = none ? int32_t(head) - 1 : int32_t(tail);
+  }
+}
+
+/// Where rows have no cell the diagonals have gaps: the hull of each, cell by cell.
+void Band::hulls(size_t n, size_t m) {
+  for (size_t i = 0; i < n; i++)
+    for (int32_t j = low[i]; j <= high[i]; j++) {
+      const size_t d = i + size_t(j);
       first[d] = std::min(first[d], int32_t(i));
       last[d] = std::max(last[d], int32_t(i));
     }
-  }
-  // A diagonal without a cell still stands where its neighbours do, so that the ranges move by one.
   for (size_t d = 0; d < n + m - 1; d++) {
     if (last[d] >= 0) continue;
     first[d] = d == 0 ? 0 : std::max(first[d - 1], last[d - 1] + 1);
@@ -132,7 +156,6 @@ void Band::mask(int32_t* out, size_t m) const {
 }
 
 const Band& Bands::of(size_t n, size_t m) {
-  if (known_.size() > 64) known_.clear();  // ragged sets: the shapes of the present block are enough
   std::unique_ptr<Band>& band = known_[{n, m}];
   if (!band) band = std::make_unique<Band>(kind_, value_, n, m);
   return *band;

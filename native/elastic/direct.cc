@@ -4,12 +4,23 @@
 namespace softlane::ISA {
 namespace {
 
+/// Eight running sums whatever the width of a vector, joined in one order, nothing fused: the same bits everywhere.
 template <class T>
 double squared(const T* x, const T* y, size_t n) {
-  const auto square = [](F64 d) { return d * d; };
-  return reduceAdd(sumSpan<F64>(
-      n, [&](size_t i) { return square(F64::load(x + i) - F64::load(y + i)); },
-      [&](size_t i, size_t count) { return square(F64::load(x + i, count, 0) - F64::load(y + i, count, 0)); }));
+  constexpr size_t L = F64::lanes, kSums = 8, kVectors = kSums / L;
+  F64 sums[kVectors];
+  for (F64& sum : sums) sum = F64::set(0);
+  for (size_t i = 0; i < n; i += kSums)
+    for (size_t k = 0; k < kVectors; k++) {
+      const size_t at = i + k * L, left = at < n ? n - at : 0;
+      const F64 d = left >= L  ? F64::load(x + at) - F64::load(y + at)
+                    : left > 0 ? F64::load(x + at, left, 0) - F64::load(y + at, left, 0)
+                               : F64::set(0);
+      sums[k] = sums[k] + d * d;
+    }
+  double each[kSums];
+  for (size_t k = 0; k < kVectors; k++) sums[k].store(each + k * L);
+  return ((each[0] + each[1]) + (each[2] + each[3])) + ((each[4] + each[5]) + (each[6] + each[7]));
 }
 
 }  // namespace
@@ -20,7 +31,8 @@ double elastic_squared(const void* x, const void* y, Dtype dtype, size_t n) {
 }
 
 /// max over shifts s in [0, shifts) of sum_i x[s + i] y[i], i < m. x has shifts + m - 1 elements and as many readable
-/// ones after them as one block of shifts is wide (4 vectors): lanes are shifts, so nothing is summed across them.
+/// ones after them as one block of shifts is wide (4 vectors): lanes are shifts, so nothing is summed across them, and nothing is fused: the
+/// same bits on every instruction set.
 double elastic_correlation(const double* x, const double* y, size_t m, size_t shifts) {
   constexpr size_t L = F64::lanes;
   double largest = -__builtin_inf();
@@ -28,7 +40,7 @@ double elastic_correlation(const double* x, const double* y, size_t m, size_t sh
     F64 sum[4] = {F64::set(0), F64::set(0), F64::set(0), F64::set(0)};
     for (size_t i = 0; i < m; i++) {
       const F64 factor = F64::set(y[i]);
-      for (size_t k = 0; k < 4; k++) sum[k] = mulAdd(F64::load(x + s + i + k * L), factor, sum[k]);
+      for (size_t k = 0; k < 4; k++) sum[k] = sum[k] + F64::load(x + s + i + k * L) * factor;
     }
     for (size_t k = 0; k < 4; k++) {
       double each[L];
@@ -54,28 +66,25 @@ double elastic_correlation(const double* x, const double* y, size_t m, size_t sh
 namespace softlane {
 namespace {
 
-/// As float64, with mean 0 and population standard deviation 1 where asked for.
+/// As float64, standardised where asked for; otherwise far from where squares overflow or vanish.
 template <class S>
 std::vector<double> channelOf(const S* x, size_t n, bool standardize) {
   std::vector<double> values(x, x + n);
-  if (!standardize) return values;
-  double mean = 0, square = 0, largest = 0;
-  for (const double v : values) mean += v;
-  mean /= double(n);
-  for (const double v : values) {
-    square += (v - mean) * (v - mean);
-    largest = std::max(largest, std::abs(v));
+  if (standardize) {
+    standardized(values.data(), n, values.data());
+    return values;
   }
-  const double deviation = std::sqrt(square / double(n));
-  const bool constant = deviation <= 1e-13 * largest;
-  for (double& v : values) v = constant ? 0 : (v - mean) / deviation;
+  double largest = 0;
+  for (const double v : values) largest = std::max(largest, std::abs(v));
+  if (largest > 1e100 || (largest < 1e-100 && largest > 0))
+    for (double& v : values) v /= largest;
   return values;
 }
 
 /// |1 - max cross-correlation / geometric mean of the energies| (Paparrizos & Gravano 2015). A constant (standardised:
 /// all zero) channel: 0 beside another such, 1 beside any other.
 template <class S>
-double shapeBased(const Method& method, const S* x, size_t n, const S* y, size_t m) {
+double shapeBased(const Method& method, const S* x, size_t n, const S* y, size_t m, Run* run) {
   double sum = 0;
   for (size_t c = 0; c < method.channels; c++) {
     const bool standardize = method.has(kNormalize);
@@ -89,7 +98,11 @@ double shapeBased(const Method& method, const S* x, size_t n, const S* y, size_t
     }
     std::vector<double> padded(n + 2 * (m - 1) + 64, 0.0);
     std::copy(a.begin(), a.end(), padded.begin() + std::ptrdiff_t(m - 1));
-    const double most = kernels().elastic_correlation(padded.data(), b.data(), m, n + m - 1);
+    double most = -std::numeric_limits<double>::infinity();
+    constexpr size_t kShifts = 4096;
+    for (size_t shift = 0; shift < n + m - 1 && !(run && run->stopped()); shift += kShifts)
+      most = std::max(most, kernels().elastic_correlation(padded.data() + shift, b.data(), m,
+                                                          std::min(kShifts, n + m - 1 - shift)));
     sum += std::abs(1 - most / std::sqrt(energyA * energyB));
   }
   return sum / double(method.channels);
@@ -109,10 +122,12 @@ std::vector<S> descriptors(const S* x, size_t n, size_t channels, size_t reach) 
   return out;
 }
 
+}  // namespace
+
 /// Zhao & Itti 2018: the path by descriptors, its cost by the raw series.
 template <class S>
-double shapeDtw(const Method& method, const S* x, size_t n, const S* y, size_t m) {
-  const auto path = shapePath(method, x, n, y, m);
+double shapeCost(const Method& method, const std::vector<std::pair<int32_t, int32_t>>& path, const S* x, size_t n,
+                 const S* y, size_t m) {
   if (path.empty()) return std::numeric_limits<double>::infinity();
   double sum = 0;
   for (const auto& [i, j] : path)
@@ -120,18 +135,15 @@ double shapeDtw(const Method& method, const S* x, size_t n, const S* y, size_t m
       const double d = double(x[c * n + size_t(i)]) - double(y[c * m + size_t(j)]);
       sum += d * d;
     }
-  return sum;
+  return method.has(kRoot) ? std::sqrt(sum) : sum;
 }
 
-}  // namespace
-
 template <class S>
-double directDistance(const Method& method, const S* x, size_t n, const S* y, size_t m) {
+double directDistance(const Method& method, const S* x, size_t n, const S* y, size_t m, Run* run) {
+  if (method.metric == Metric::shapeDtw) return shapeCost(method, shapePath(method, x, n, y, m, run), x, n, y, m);
   double value = 0;
   if (method.metric == Metric::sbd) {
-    value = shapeBased(method, x, n, y, m);
-  } else if (method.metric == Metric::shapeDtw) {
-    value = shapeDtw(method, x, n, y, m);
+    value = shapeBased(method, x, n, y, m, run);
   } else {
     value = kernels().elastic_squared(x, y, sizeof(S) == 4 ? Dtype::f32 : Dtype::f64, n * method.channels);
     if (method.metric == Metric::euclidean) value = std::sqrt(value);
@@ -140,7 +152,8 @@ double directDistance(const Method& method, const S* x, size_t n, const S* y, si
 }
 
 template <class S>
-std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S* x, size_t n, const S* y, size_t m) {
+std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S* x, size_t n, const S* y, size_t m,
+                                                   Run* run) {
   Method inner = method;
   inner.metric = Metric::dtw;
   inner.channels = method.channels * (2 * method.reach + 1);
@@ -160,6 +173,7 @@ std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S
   };
   const Prepared<S> px = one(dx, n), py = one(dy, m);
   Pairs<S> pairs(inner, px, py);
+  if (run) pairs.watch(*run, false);
   std::vector<double> table(n * m);
   if (std::isinf(pairs.alone(0, 0, table.data()))) return {};
   return pathThrough(method, table.data(), x, n, y, m);
@@ -213,11 +227,16 @@ std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method& method, const
   return path;
 }
 
-template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const float*, size_t, const float*, size_t);
-template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const double*, size_t, const double*,
-                                                            size_t);
-template double directDistance(const Method&, const float*, size_t, const float*, size_t);
-template double directDistance(const Method&, const double*, size_t, const double*, size_t);
+template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const float*, size_t, const float*, size_t,
+                                                            Run*);
+template double shapeCost(const Method&, const std::vector<std::pair<int32_t, int32_t>>&, const float*, size_t,
+                          const float*, size_t);
+template std::vector<std::pair<int32_t, int32_t>> shapePath(const Method&, const double*, size_t, const double*, size_t,
+                                                            Run*);
+template double shapeCost(const Method&, const std::vector<std::pair<int32_t, int32_t>>&, const double*, size_t,
+                          const double*, size_t);
+template double directDistance(const Method&, const float*, size_t, const float*, size_t, Run*);
+template double directDistance(const Method&, const double*, size_t, const double*, size_t, Run*);
 template std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method&, const double*, const float*, size_t,
                                                               const float*, size_t, const Band*);
 template std::vector<std::pair<int32_t, int32_t>> pathThrough(const Method&, const double*, const double*, size_t,

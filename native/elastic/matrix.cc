@@ -51,6 +51,8 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
     return block.computes(i, j, method.isSymmetric(x.lengths[i], y.lengths[j]), zeroDiagonal);
   };
 
+  if (method.metric == Metric::shapeDtw) requireTable(x.longest, y.longest);
+
   // Few columns beside many rows: the rows go into the lanes. The bits are the same for a symmetric distance.
   const size_t width = Pairs<S>(method, x, y).width(), rows = block.rowEnd - block.rowBegin;
   const bool equal = x.longest == *std::min_element(x.lengths.begin(), x.lengths.end()) &&
@@ -124,7 +126,7 @@ void matrix(Run& run, const Method& method, const Collection& xs, const Collecti
           if (!wanted(one, lane)) continue;
           const double value = pairs ? pairs->alone(one, lane)
                                      : directDistance(method, against.series(one), against.lengths[one],
-                                                      along.series(lane), along.lengths[lane]);
+                                                      along.series(lane), along.lengths[lane], &run);
           if (run.stopped()) return;
           store(one, lane, value);
         }
@@ -160,6 +162,8 @@ void paired(Run& run, const Method& method, const Collection& xs, const Collecti
   const bool single = xs.count() == 1 && ys.count() > 1, grad = dx || dy;
   const size_t width = Pairs<S>(method, x, y).width(), pairCount = ys.count();
   const auto groups = groupsOf(method, x, y, single, width);
+  if (grad)
+    for (size_t k = 0; k < pairCount; k++) requireTable(x.lengths[single ? 0 : k], y.lengths[k]);
   // A single x is shared: its gradient is gathered pair by pair and summed in their order, whoever computed them.
   std::optional<Scratch> shared;
   const size_t size = xs.offsets.back();

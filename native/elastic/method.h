@@ -57,18 +57,31 @@ struct Band {
   bool holds(size_t i, size_t j) const { return full || (int32_t(j) >= low[i] && int32_t(j) <= high[i]); }
   /// As a mask, row-major: what tests compare.
   void mask(int32_t* out, size_t m) const;
+
+ private:
+  void hulls(size_t n, size_t m);
 };
 /// Bands of the shapes met so far in one thread.
 class Bands {
  public:
   explicit Bands(const Method& method) : kind_(method.bandKind), value_(method.bandValue) {}
+  /// Stays where it is until `trim`.
   const Band& of(size_t n, size_t m);
+  /// Forgets all where they are many: between walks, when no loop holds one.
+  void trim() {
+    if (known_.size() > 64) known_.clear();
+  }
 
  private:
   BandKind kind_;
   double value_;
   std::map<std::pair<size_t, size_t>, std::unique_ptr<Band>> known_;
 };
+
+/// Throws where a table of n x m cells would have more than 2^31 bytes.
+void requireTable(size_t n, size_t m);
+/// Mean 0 and population deviation 1; what is constant but for rounding becomes 0. `out` may be x.
+void standardized(const double* x, size_t n, double* out);
 
 /// Series as JavaScript hands them over: concatenated, each channels x length.
 struct Collection {
@@ -143,6 +156,8 @@ class Pairs {
   /// What one pair of this shape costs to walk, in cells.
   size_t cellsOf(size_t n, size_t m) { return bands_.of(n, m).cells; }
   Bands& bands() { return bands_; }
+  /// Channels that are taken one by one.
+  size_t passes() const { return passes_; }
 
  private:
   struct Buffers;
@@ -167,10 +182,15 @@ class Pairs {
 
 /// Distances that are no dynamic programme: squared, Euclidean, shape-based; and shapeDTW by way of DTW on descriptors.
 template <class S>
-double directDistance(const Method& method, const S* x, size_t n, const S* y, size_t m);
+double directDistance(const Method& method, const S* x, size_t n, const S* y, size_t m, Run* run = nullptr);
 /// shapeDTW's path: of DTW on descriptors, by shapeDTW's own tie rule.
 template <class S>
-std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S* x, size_t n, const S* y, size_t m);
+std::vector<std::pair<int32_t, int32_t>> shapePath(const Method& method, const S* x, size_t n, const S* y, size_t m,
+                                                   Run* run = nullptr);
+/// The distance that goes with such a path.
+template <class S>
+double shapeCost(const Method& method, const std::vector<std::pair<int32_t, int32_t>>& path, const S* x, size_t n,
+                 const S* y, size_t m);
 /// The alignment path by the tie rule (diagonal, up, left) through a table of every cell; LCSS: matches only. Pairs
 /// (i, j) ascending, inside the band where one is given; empty where no path exists.
 template <class S>

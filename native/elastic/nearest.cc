@@ -40,8 +40,11 @@ struct Envelopes {
         largest = std::max(largest, std::abs(double(each->values[i])));
     usable = largest < 1e15;
     slack = float(largest * 1e-6);
-    // Sums in float32 are good to 1e-5; the least weight of WDTW is the one on the diagonal.
-    factor = 1 - 1e-5;
+    // The bound's own sum in float32 is good to 1e-5; what it is held against adds up along a path, which in float32 may
+    // lose 2^-24 a step. The least weight of WDTW is the one on the diagonal.
+    const double steps = double(2 * n + set.channels);
+    factor = 1 - 1e-5 - steps * (sizeof(S) == 4 ? 0x1p-23 : 0x1p-30);
+    usable = usable && factor > 0.5;
     if (method.recursion() == Recursion::wdtw) factor /= 1 + std::exp(method.slope * double(n) / 2);
     values.resize(set.count * size);
     upper.resize(set.count * size);
@@ -103,6 +106,11 @@ class Search {
          size_t k, bool prune, bool self)
       : method_(method), set_(set), queries_(queries), envelopes_(envelopes), k_(k), prune_(prune), self_(self) {
     if (method.isElastic()) pairs_.emplace(method, queries, set);
+    // Without bounds they are taken from the end, by length: queries ask for the same lengths at the same time.
+    candidates_.resize(set.count);
+    std::iota(candidates_.begin(), candidates_.end(), size_t(0));
+    std::stable_sort(candidates_.begin(), candidates_.end(),
+                     [&](size_t a, size_t b) { return set.lengths[a] > set.lengths[b]; });
     if (envelopes) query_.resize(envelopes->size), bounds_.resize(set.count);
   }
 
@@ -143,7 +151,7 @@ class Search {
                                    set_.count, bounds_.data());
     }
     query.left.reserve(set_.count);
-    for (size_t i = 0; i < set_.count; i++)
+    for (const size_t i : candidates_)
       if (!self_ || i != index) query.left.push_back({envelopes_ ? bounds_[i] : 0.0f, uint32_t(i)});
     return query;
   }
@@ -151,7 +159,7 @@ class Search {
   /// Takes the candidate of the least bound out; false where no candidate can be among the nearest any more.
   bool next(Query& query, Candidate& candidate) {
     const double limit = cutoff(query);
-    if (!envelopes_) {  // no bounds: in their order
+    if (!envelopes_) {
       if (query.left.empty()) return false;
       candidate = query.left.back();
       query.left.pop_back();
@@ -291,7 +299,7 @@ class Search {
   std::optional<Pairs<S>> pairs_;
   std::vector<float> query_, bounds_, room_, clipped_, clippedUpper_, clippedLower_;
   std::vector<Chosen> chosen_;
-  std::vector<size_t> rows_, columns_;
+  std::vector<size_t> rows_, columns_, candidates_;
   std::vector<double> limits_, results_;
   size_t pruned_ = 0;
 };

@@ -219,6 +219,7 @@ bool Pairs<S>::canKeep(size_t n, size_t m) const {
 template <class S>
 void Pairs<S>::walkPasses(double* out, const double* cutoffs, const Gradients* gradients) {
   Buffers& b = *buffers_;
+  bands_.trim();
   const size_t n = b.n, m = b.m, L = width_;
   const Band& band = bands_.of(n, m);
   LanesJob job{};
@@ -399,20 +400,23 @@ WaveJob Pairs<S>::waveJob(size_t xi, size_t yi, size_t pass) {
 template <class S>
 double Pairs<S>::alone(size_t xi, size_t yi, double* table) {
   Buffers& b = *buffers_;
+  bands_.trim();
   const size_t n = x_.lengths[xi], m = y_.lengths[yi];
   const bool maximises = form_.recursion == Recursion::lcss;
-  if (table) std::fill_n(table, n * m, 0.0);
   double value = 0;
   for (size_t pass = 0; pass < passes_; pass++) {
     WaveJob job = waveJob(xi, yi, pass);
     S* own = nullptr;
     if (table) {
-      own = b.table.of(n * m);
-      std::fill_n(own, n * m, maximises ? S(0) : kInfinite<S>);
+      // float64 of one pass goes where it belongs at once.
+      if constexpr (sizeof(S) == 8) own = passes_ == 1 ? table : b.table.of(n * m);
+      else own = b.table.of(n * m);
+      if (!bands_.of(n, m).full) std::fill_n(own, n * m, maximises ? S(0) : kInfinite<S>);
       job.table = own;
     }
     value += kernels().elastic_wave(job);
-    for (size_t k = 0; table && k < n * m; k++) table[k] += double(own[k]);
+    if (static_cast<void*>(own) == table) continue;
+    for (size_t k = 0; k < n * m; k++) table[k] = double(own[k]) + (pass ? table[k] : 0);
   }
   return method_.finish(value, n, m);
 }
@@ -420,6 +424,7 @@ double Pairs<S>::alone(size_t xi, size_t yi, double* table) {
 template <class S>
 double Pairs<S>::alone(size_t xi, size_t yi, const Gradients& to, double* occupancy, double* alignment) {
   Buffers& b = *buffers_;
+  bands_.trim();
   const size_t n = x_.lengths[xi], m = y_.lengths[yi], pad = kWavePad, sx = n + 2 * pad, sy = m + 2 * pad;
   std::vector<double> nodes(occupancy && passes_ > 1 ? n * m : 0), matches(alignment && passes_ > 1 ? n * m : 0);
   if (occupancy) std::fill_n(occupancy, n * m, 0.0);

@@ -63,6 +63,25 @@ double Method::rawCutoff(double cutoff, size_t n, size_t m) const {
   return cutoff;
 }
 
+void requireTable(size_t n, size_t m) {
+  if (double(n) * double(m) * 8 > 2147483648.0)
+    throw rangeError("x", "such that the table of x and y has at most 2^31 bytes",
+                     std::to_string(n) + " x " + std::to_string(m) + " cells");
+}
+
+void standardized(const double* x, size_t n, double* out) {
+  double mean = 0, square = 0, largest = 0;
+  for (size_t i = 0; i < n; i++) mean += x[i];
+  mean /= double(n);
+  for (size_t i = 0; i < n; i++) {
+    square += (x[i] - mean) * (x[i] - mean);
+    largest = std::max(largest, std::abs(x[i]));
+  }
+  const double deviation = std::sqrt(square / double(n));
+  const bool constant = deviation <= 1e-13 * largest;
+  for (size_t i = 0; i < n; i++) out[i] = constant ? 0 : (x[i] - mean) / deviation;
+}
+
 Collection::Collection(const char* argument, const In<Any>& x, const In<int32_t>& given, size_t channelCount)
     : data(x.data), channels(channelCount) {
   if (x.element != Element::float32 && x.element != Element::float64)

@@ -22,6 +22,7 @@ struct Job {
   const S *x, *y, *xAux, *yAux, *weights, *top, *left;
   S threshold;
   const Band& band;
+  Watch watch;
 };
 
 template <class S, template <class> class Cell, bool Many>
@@ -42,6 +43,7 @@ double walk(const Job<S>& job, double cutoff, const double* rest, std::vector<S>
     lastAlive = k;
   }
   for (int64_t i = 0; i < n; i++) {
+    if (i % 64 == 63 && !job.watch(64 * size_t(lastAlive - alive + 1))) return infinite;
     const int64_t low = job.band.full ? 0 : job.band.low[size_t(i)],
                   high = job.band.full ? m - 1 : job.band.high[size_t(i)];
     const double limit = rest ? cutoff - rest[i + 1] : cutoff;
@@ -123,6 +125,7 @@ double walkAny(const Job<S>& job, double cutoff, const double* rest, std::vector
 
 template <class S>
 double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest) {
+  bands_.trim();
   const size_t n = x_.lengths[xi], m = y_.lengths[yi];
   // TWE on several channels reads the zero before the first point: that padding only the other loops have.
   const bool needsPadding = form_.recursion == Recursion::twe && channels_ > 1;
@@ -146,7 +149,8 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
                nullptr,
                nullptr,
                threshold(xi, yi),
-               band};
+               band,
+               watcher()};
     if (usesAux(form_.recursion)) {
       job.xAux = x_.auxOf(xi, pass);
       job.yAux = y_.auxOf(yi, pass);
@@ -165,8 +169,20 @@ double Pairs<S>::pruned(size_t xi, size_t yi, double cutoff, const double* rest)
 
 double prunedDtw(const double* x, size_t n, const double* y, size_t m, const Band& band, double cutoff,
                  const double* rest, std::vector<double>& row) {
-  const Job<double> job{
-      {Recursion::dtw, 0, 0, 0, false, nullptr}, n, m, 1, x, y, nullptr, nullptr, nullptr, nullptr, nullptr, 0, band};
+  const Job<double> job{{Recursion::dtw, 0, 0, 0, false, nullptr},
+                        n,
+                        m,
+                        1,
+                        x,
+                        y,
+                        nullptr,
+                        nullptr,
+                        nullptr,
+                        nullptr,
+                        nullptr,
+                        0,
+                        band,
+                        {nullptr, nullptr}};
   return walk<double, scalar::DtwCell, false>(job, cutoff, rest, row);
 }
 

@@ -41,29 +41,22 @@ struct Two {
 /// The path of a pair and its distance. shapeDTW walks its descriptors; pointwise distances the diagonal.
 template <class S>
 double pathOf(const Method& method, const Prepared<S>& x, const Prepared<S>& y, size_t i, size_t k,
-              std::vector<double>& table, std::vector<std::pair<int32_t, int32_t>>& path, Pairs<S>* pairs) {
+              std::vector<double>& table, std::vector<std::pair<int32_t, int32_t>>& path, Pairs<S>* pairs, Run* run) {
   const size_t n = x.lengths[i], m = y.lengths[k];
   const S *a = x.series(i), *b = y.series(k);
   path.clear();
   if (!pairs) {
-    const double value = directDistance(method, a, n, b, m);
     if (method.metric == Metric::shapeDtw) {
-      path = shapePath(method, a, n, b, m);
-    } else {
-      for (size_t t = 0; t < n; t++) path.emplace_back(int32_t(t), int32_t(t));
+      path = shapePath(method, a, n, b, m, run);
+      return shapeCost(method, path, a, n, b, m);
     }
-    return value;
+    for (size_t t = 0; t < n; t++) path.emplace_back(int32_t(t), int32_t(t));
+    return directDistance(method, a, n, b, m);
   }
   table.resize(n * m);
   const double value = pairs->alone(i, k, table.data());
   path = pathThrough(method, table.data(), a, n, b, m, &pairs->bands().of(n, m));
   return value;
-}
-
-void requireTable(size_t n, size_t m) {
-  if (double(n) * double(m) * 8 > 2147483648.0)
-    throw rangeError("x", "such that the table of x and y has at most 2^31 bytes",
-                     std::to_string(n) + " x " + std::to_string(m) + " cells");
 }
 
 void requirePath(const Method& method) {
@@ -83,13 +76,14 @@ double elasticDistance(Run& run, In<Any> x, In<Any> y, double cutoff, size_t cha
     using S = decltype(zero);
     const Prepared<S> a(two.x, method), b(two.y, method);
     if (!method.isElastic()) {
-      value = directDistance(method, a.series(0), a.lengths[0], b.series(0), b.lengths[0]);
+      if (method.metric == Metric::shapeDtw) requireTable(a.lengths[0], b.lengths[0]);
+      value = directDistance(method, a.series(0), a.lengths[0], b.series(0), b.lengths[0], &run);
       if (value > cutoff) value = kInfinite;
       return;
     }
     Pairs<S> pairs(method, a, b);
     pairs.watch(run, true);
-    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0])));
+    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0]) * pairs.passes()));
     if (cutoff < kInfinite && method.gamma == 0) value = pairs.pruned(0, 0, cutoff);
     else value = pairs.alone(0, 0);
   });
@@ -109,7 +103,7 @@ double elasticTable(Run& run, In<Any> x, In<Any> y, Out<double> out, size_t chan
     requireMatrix("out", out.length, a.lengths[0], b.lengths[0], b.lengths[0]);
     Pairs<S> pairs(method, a, b);
     pairs.watch(run, true);
-    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0])));
+    run.expect(uint64_t(pairs.cellsOf(a.lengths[0], b.lengths[0]) * pairs.passes()));
     value = pairs.alone(0, 0, out.data);
   });
   return value;
@@ -132,9 +126,9 @@ void elasticPath(Run& run, In<Any> x, In<Any> y, Out<int32_t> path, Out<double> 
     std::optional<Pairs<S>> pairs;
     if (method.isElastic()) {
       pairs.emplace(method, a, b).watch(run, true);
-      run.expect(uint64_t(pairs->cellsOf(n, m)));
+      run.expect(uint64_t(pairs->cellsOf(n, m) * pairs->passes()));
     }
-    result.data[0] = pathOf(method, a, b, 0, 0, table, steps, pairs ? &*pairs : nullptr);
+    result.data[0] = pathOf(method, a, b, 0, 0, table, steps, pairs ? &*pairs : nullptr, &run);
     result.data[1] = double(steps.size());
     for (size_t k = 0; k < steps.size(); k++) {
       path.data[2 * k] = steps[k].first;
@@ -166,7 +160,7 @@ double elasticSoftPair(Run& run, In<Any> x, In<Any> y, Out<double> dx, Out<doubl
     to.dy = dy.data;
     Pairs<S> pairs(method, a, b);
     pairs.watch(run, true);
-    run.expect(2 * uint64_t(pairs.cellsOf(n, m)));  // there and back; the way back does not report
+    run.expect(2 * uint64_t(pairs.cellsOf(n, m) * pairs.passes()));  // there and back
     value = pairs.alone(0, 0, to, occupancy.data, alignment.data);
   });
   return value;
@@ -191,19 +185,21 @@ void elasticAlignmentSums(Run& run, In<Any> center, In<Any> x, In<int32_t> xLeng
     const Prepared<S> c(cs, method), members(xs, method);
     uint64_t total = 0;
     for (const size_t length : members.lengths) {
-      if (method.isElastic()) requireTable(length, c.lengths[0]);
+      if (method.metric != Metric::squared && method.metric != Metric::euclidean) requireTable(length, c.lengths[0]);
       total += uint64_t(length) * c.lengths[0];
     }
     // Paths by whoever is free; sums in the order of the series, so that threads do not show.
     std::vector<std::vector<std::pair<int32_t, int32_t>>> paths(count);
     run.useThreads(threads);
     run.expect(total);
-    run.each(count, 1, [&](size_t begin, size_t end) {
+    // Tables are allocated once a piece: enough pieces for threads to end together, no more.
+    const size_t grain = std::max<size_t>(1, std::min<size_t>(64, count / (4 * std::max<size_t>(threads, 1))));
+    run.each(count, grain, [&](size_t begin, size_t end) {
       std::optional<Pairs<S>> pairs;
       if (method.isElastic()) pairs.emplace(method, members, c).watch(run, false);
       std::vector<double> table;
       for (size_t k = begin; k < end; k++) {
-        distances.data[k] = pathOf(method, members, c, k, 0, table, paths[k], pairs ? &*pairs : nullptr);
+        distances.data[k] = pathOf(method, members, c, k, 0, table, paths[k], pairs ? &*pairs : nullptr, &run);
         run.advance(uint64_t(members.lengths[k]) * c.lengths[0]);
       }
     });

@@ -12,6 +12,7 @@
 #include <limits>
 #include <mutex>
 #include <numeric>
+#include <set>
 
 #include "bounds.h"
 
@@ -42,25 +43,24 @@ class Matches {
   bool admits(const Match& match) const { return !(limit_ < match); }
   void add(const Match& match) {
     found_.push_back(match);
-    // Sorting is dear once many windows beside a match are kept: then not every time.
-    if (found_.size() <= 32 || ++sinceTightened_ >= 32) tighten();
+    // Sorting is dear once many are kept: then only after as many more as half of them.
+    if (found_.size() <= 32 || ++sinceTightened_ >= std::max<size_t>(32, kept_ / 2)) tighten();
   }
   void tighten() {
     std::sort(found_.begin(), found_.end());
-    size_t chosen = 0;
-    std::vector<size_t> positions;
+    std::set<size_t> chosen;
     for (const Match& match : found_) {
-      const bool apart = std::all_of(positions.begin(), positions.end(), [&](size_t p) {
-        return (p > match.position ? p - match.position : match.position - p) >= exclusion_;
-      });
-      if (!apart) continue;
-      positions.push_back(match.position);
-      if (++chosen == 2 * k_ - 1) {
+      const auto above = chosen.lower_bound(match.position);
+      if (above != chosen.end() && *above - match.position < exclusion_) continue;
+      if (above != chosen.begin() && match.position - *std::prev(above) < exclusion_) continue;
+      chosen.insert(match.position);
+      if (chosen.size() == 2 * k_ - 1) {
         if (match < limit_) limit_ = match;
         break;
       }
     }
     while (!found_.empty() && limit_ < found_.back()) found_.pop_back();
+    kept_ = found_.size();
     sinceTightened_ = 0;
   }
   const std::vector<Match>& found() const { return found_; }
@@ -69,7 +69,7 @@ class Matches {
   const size_t k_, exclusion_;
   Match limit_;
   std::vector<Match> found_;
-  size_t sinceTightened_ = 0;
+  size_t sinceTightened_ = 0, kept_ = 0;
 };
 
 /// The query and all that is known about it before the stream comes.
@@ -82,7 +82,7 @@ struct Pattern {
   Pattern(std::vector<double> query, BandKind kind, double value, bool znorm)
       : values(std::move(query)), band(kind, value, values.size(), values.size()), normalize(znorm) {
     const size_t m = values.size();
-    if (normalize) normalizeExactly(values.data(), m, values.data());
+    if (normalize) standardized(values.data(), m, values.data());
     upper.resize(m);
     lower.resize(m);
     envelopeOf(values.data(), m, band.radius, upper.data(), lower.data());
@@ -93,20 +93,6 @@ struct Pattern {
                      [&](uint32_t a, uint32_t b) { return std::abs(values[a] - mean) > std::abs(values[b] - mean); });
     // The ends are matched with the ends alone: there the bound is the cost itself.
     for (const size_t end : {size_t(0), m - 1}) upper[end] = lower[end] = values[end];
-  }
-
-  /// Mean 0 and population deviation 1; what is constant but for rounding becomes 0.
-  static void normalizeExactly(const double* x, size_t m, double* out) {
-    double mean = 0, square = 0, largest = 0;
-    for (size_t i = 0; i < m; i++) mean += x[i];
-    mean /= double(m);
-    for (size_t i = 0; i < m; i++) {
-      square += (x[i] - mean) * (x[i] - mean);
-      largest = std::max(largest, std::abs(x[i]));
-    }
-    const double deviation = std::sqrt(square / double(m));
-    const bool constant = deviation <= 1e-13 * largest;
-    for (size_t i = 0; i < m; i++) out[i] = constant ? 0 : (x[i] - mean) / deviation;
   }
 };
 
@@ -179,7 +165,7 @@ class Scanner {
   void one(const double* x, size_t position, Matches& matches) {
     const double* window = x;
     if (pattern_.normalize) {
-      Pattern::normalizeExactly(x, m_, window_.data());
+      standardized(x, m_, window_.data());
       window = window_.data();
     }
     const double limit = matches.limit().distance;

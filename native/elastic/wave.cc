@@ -200,7 +200,7 @@ void back(const WaveBackward& job) {
   flows[0][n] = S(job.upstream);
   S *topFlow = static_cast<S*>(job.topOccupancy), *leftFlow = static_cast<S*>(job.leftOccupancy);
   for (int64_t d = n + m - 2; d >= -2; d--) {
-    if (d % 256 == 255 && !forth.watch(0)) return;
+    if (d >= 0 && d % 256 == 255 && !forth.watch(size_t(256) * size_t(forth.last[d] - forth.first[d] + 1))) return;
     S* now = flows[0];
     const int64_t s = d + 2;  // border cells of this diagonal have received all they get
     if (topFlow && s <= m) topFlow[s] += now[0];
