@@ -351,4 +351,19 @@ constexpr bool isUnivariate() {
   return __is_same(Cell, MsmCell<V>) || __is_same(Cell, SoftMsmCell<V>);
 }
 
+/// body(cell type, whether the points have many channels) for the soft recursion of a job.
+template <bool Many>
+struct ManyTag {
+  static constexpr bool value = Many;
+};
+template <class V, class Body>
+SOFTLANE_INLINE void withSoftPoints(Recursion recursion, size_t channels, Body body) {
+  withSoftCell(recursion, [&](auto tag) {
+    using Tag = decltype(tag);
+    if constexpr (!isUnivariate<typename Tag::template Type<V>, V>())
+      if (channels > 1) return body(tag, ManyTag<true>{});
+    body(tag, ManyTag<false>{});
+  });
+}
+
 }  // namespace softlane::ISA

@@ -280,12 +280,8 @@ double waveAny(const WaveJob& job) {
 
 template <class V>
 void backAny(const WaveBackward& job) {
-  withSoftCell(job.forth.form.recursion, [&](auto tag) {
-    using Tag = decltype(tag);
-    if constexpr (!isUnivariate<typename Tag::template Type<V>, V>())
-      if (job.forth.channels > 1) return back<V, Tag::template Type, true>(job);
-    back<V, Tag::template Type, false>(job);
-  });
+  withSoftPoints<V>(job.forth.form.recursion, job.forth.channels,
+                    [&](auto tag, auto many) { back<V, decltype(tag)::template Type, decltype(many)::value>(job); });
 }
 
 }  // namespace
