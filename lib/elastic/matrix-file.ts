@@ -1,4 +1,5 @@
 /** Matrices of elastic distances that are too big for memory: written to an .npy file tile by tile, resumable. */
+import * as check from '../check.js';
 import { registerKind } from '../pieces/kinds.js';
 import type { Plan } from '../pieces/plan.js';
 import {
@@ -43,19 +44,41 @@ const elastic: MatrixDistance = {
 
 registerKind(matrixKind(elastic));
 
+/** The names of all options. */
+const NAMES: Readonly<Record<keyof PairwiseFileOptions, true>> = {
+  ...{ channels: true, metric: true, window: true, windowAbs: true, itakuraMaxSlope: true, g: true },
+  ...{ warpPenalty: true, reach: true, epsilon: true, nu: true, lambda: true, c: true, independent: true },
+  ...{ normalize: true, standardize: true, compat: true, root: true },
+  ...{ out: true, dtype: true, tile: true, read: true, rows: true, cols: true },
+  ...{ threads: true, signal: true, onProgress: true, restart: true, keep: true },
+};
+
+/** Refuses names that are no options: of a file that took hours nobody sees that a misspelt one had no effect. */
+function requireNames(options: PairwiseFileOptions): void {
+  for (const [name, value] of Object.entries(check.options(options))) {
+    if (value === undefined || Object.hasOwn(NAMES, name)) continue;
+    const reason =
+      name === 'cutoff' ? 'the distances of a file are computed to the end' : 'there is no such option';
+    throw check.typeError(name, `absent: ${reason}`, value);
+  }
+}
+
 /**
- * The matrix of distances of all series of X to all of Y, or of X to itself, in an .npy file of X.count x Y.count.
+ * The matrix of distances of all series of X to all of Y, or of X to itself, or the block of `rows` and `cols` of it, in
+ * an .npy file.
  *
- * Tiles are computed one after the other, on all threads, and kept in the folder `out + '.pieces'` until the file is
- * complete; the file then takes its name at once. Memory holds the series and a tile. Interrupted at any moment (an
+ * Tiles are computed one after the other, each on `threads` threads (default 1), and kept in the folder
+ * `out + '.pieces'` until the file is complete; the file then takes its name at once. Memory holds the series and a tile. Interrupted at any moment (an
  * abort, a crash, kill -9), the same call goes on from the finished tiles and gives the same bytes. Of a symmetric
  * distance the tiles below the diagonal are mirrored: all but shapeDtw, and the Itakura band with unequal lengths.
  *
  * @param X a set, an array of series, or the path of a file that `readSeries` reads
  * @param Y as X; null stands for X
  * @returns path, shape and type of the file; how many tiles it took, and how many of them were there already
+ * @throws TypeError for names that are no options, and for `cutoff`: distances are computed to the end
  * @throws PieceError ERR_PIECE_NO_SPACE before anything is computed where the disk lacks room, with the numbers;
  *   ERR_PIECE_OTHER_PLAN where the folder holds tiles of other series, options or version (`restart: true` drops them);
+ *   ERR_PIECE_MISSING where another call for the same file, which should not overlap with this one, has finished first;
  *   as `pairwise` and `readSeries`; the system's error; the abort reason
  */
 export async function pairwiseToFile(
@@ -63,6 +86,7 @@ export async function pairwiseToFile(
   Y: Collection | string | null,
   options: PairwiseFileOptions,
 ): Promise<PairwiseFile> {
+  requireNames(options);
   return matrixToFile(elastic, X, Y, options as PairwiseFileOptions & DistanceOptions);
 }
 
@@ -76,5 +100,6 @@ export async function pairwiseToFile(
  * @throws as `pairwiseToFile`
  */
 export async function planPairwise(X: string, Y: string | null, options: PairwiseFileOptions): Promise<Plan> {
+  requireNames(options);
   return planMatrix(elastic, X, Y, options as PairwiseFileOptions & DistanceOptions);
 }

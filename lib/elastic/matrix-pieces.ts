@@ -23,6 +23,7 @@ import {
   type MatrixDtype,
   type Tile,
 } from './matrix-tiles.js';
+import { rangeOf, type Range } from './pairwise.js';
 import { asSet, type Collection, type SeriesSet } from './series.js';
 
 /** Options of the distance in a tile, and how it is computed. */
@@ -31,6 +32,7 @@ export interface TileOptions {
   rows: [number, number];
   /** Columns [begin, end) of the matrix. */
   cols: [number, number];
+  /** Most threads. Default 1. */
   threads?: number;
   signal?: AbortSignal;
   onProgress?: (done: number) => void;
@@ -69,6 +71,10 @@ export interface MatrixFileOptions extends RunAllOptions {
    * Default: some ten seconds of work, 32 to 1024.
    */
   tile?: number;
+  /** The rows of the matrix that the file gets, [begin, end). Default all. */
+  rows?: Range;
+  /** The columns, [begin, end). Default all. */
+  cols?: Range;
   /** How X and Y are read where they are files. */
   read?: ReadOptions;
 }
@@ -77,9 +83,9 @@ export interface MatrixFileOptions extends RunAllOptions {
 export interface MatrixFile {
   /** The file. */
   path: string;
-  /** Series of X. */
+  /** Rows: series of X, or as many as `rows` asks for. */
   rows: number;
-  /** Series of Y, of X without Y. */
+  /** Columns: series of Y, of X without Y, or as many as `cols` asks for. */
   cols: number;
   /** Element type. */
   dtype: MatrixDtype;
@@ -89,6 +95,9 @@ export interface MatrixFile {
 export type MatrixJob = {
   readonly x: SetDigest;
   readonly y: SetDigest | null;
+  /** Rows and columns of the matrix that are in the file; those of tiles count from their begin. */
+  readonly rows: Range;
+  readonly cols: Range;
   readonly options: JsonObject;
   readonly dtype: MatrixDtype;
   readonly tile: number;
@@ -119,8 +128,13 @@ export function matrixKind({ name, compute }: MatrixDistance): MatrixKind {
   };
 }
 
-function cutOf({ x, y, tile, symmetric }: MatrixJob): Cut {
-  return { rows: x.count, cols: (y ?? x).count, tile, symmetric };
+function cutOf({ rows, cols, tile, symmetric }: MatrixJob): Cut {
+  return { rows: rows[1] - rows[0], cols: cols[1] - cols[0], tile, symmetric };
+}
+
+/** A range of the file as one of the matrix. */
+function within([begin]: Range, [from, to]: Range): [number, number] {
+  return [begin + from, begin + to];
 }
 
 async function runTile(
@@ -132,7 +146,7 @@ async function runTile(
   const read = inputs.read as ReadOptions;
   const X = await setOf(job.x, inputs.x, read, signal);
   const Y = job.y && (await setOf(job.y, inputs.y, read, signal));
-  const [rows, cols] = [[...part.rows], [...part.cols]] as [[number, number], [number, number]];
+  const [rows, cols] = [within(job.rows, part.rows), within(job.cols, part.cols)];
   const block = await compute(X, Y, {
     ...fromJson(job.options),
     rows,
@@ -219,6 +233,8 @@ async function planned(
     out,
     dtype = 'f64',
     tile,
+    rows,
+    cols,
     read = {},
     signal,
     onProgress,
@@ -240,12 +256,17 @@ async function planned(
   const y = Y === null ? null : await sideOf('Y', Y, channels, asked, signal);
   distance.check(x.set, y && y.set, metric);
   const isRagged = x.set.length === null;
-  const symmetric = y === null && distance.isSymmetric(metric, isRagged);
-  const side = Math.max(x.set.count, (y ?? x).set.count);
+  const [a, b] = rangeOf('rows', rows, x.set.count);
+  const [c, d] = rangeOf('cols', cols, (y ?? x).set.count);
+  // A block on the diagonal is symmetric where the matrix is.
+  const symmetric = y === null && a === c && b === d && distance.isSymmetric(metric, isRagged);
+  const side = Math.max(b - a, d - c);
   const cells = distance.cells(meanLength(x.set), meanLength((y ?? x).set), metric);
   const job: MatrixJob = {
     x: x.digest,
     y: y && y.digest,
+    rows: [a, b],
+    cols: [c, d],
     options: toJson(metric),
     dtype,
     tile: Math.min(tile ?? defaultTile(cells), side),

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import * as check from '../check.js';
 import { PieceError } from '../pieces/error.js';
 
-/** Rows [begin, end) by columns [begin, end) of the matrix. */
+/** Rows [begin, end) by columns [begin, end) of the file. */
 export type Tile = { readonly rows: readonly [number, number]; readonly cols: readonly [number, number] };
 
 /** How a matrix is cut. */

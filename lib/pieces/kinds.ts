@@ -34,8 +34,8 @@ export interface Piece<Job = JsonObject, Part = JsonObject, Inputs = JsonObject>
 export interface PieceWork {
   /** Stops the work. */
   readonly signal: AbortSignal | undefined;
-  /** Threads to compute with; undefined leaves it to the kernels. */
-  readonly threads: number | undefined;
+  /** Most threads to compute with: 1 where the run was not told. */
+  readonly threads: number;
   /** Reports the share of the piece that is done, in [0, 1]. */
   readonly progress: (done: number) => void;
   /** Appends to the piece's file. Do not change the bytes before the promise is fulfilled. */

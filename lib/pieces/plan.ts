@@ -154,8 +154,18 @@ async function hasPieces(folder: string): Promise<boolean> {
 
 /** Removes a folder that holds the note alone: of a call that failed at once nothing is left behind. */
 export async function releaseFolder(folder: string): Promise<void> {
-  const names = await readdir(folder);
+  const names = await namesIn(folder);
   if (names.length === 1 && names[0] === NOTE) await removeFolder(folder);
+}
+
+/** What is in a folder; nothing where another run has removed it. */
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function readNote(folder: string): Promise<PlanHead | undefined> {
@@ -221,12 +231,12 @@ async function removePieces(folder: string): Promise<void> {
 
 /** Removes the pieces of a folder, and the folder where nothing else is in it. */
 export async function removeFolder(folder: string): Promise<void> {
-  await removePieces(folder);
   try {
+    await removePieces(folder);
     await rmdir(folder);
   } catch (error) {
-    // A file of somebody else keeps the folder.
-    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    // A file of somebody else keeps the folder; another run may have removed it first.
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOENT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** Running pieces. */
 import * as check from '../check.js';
 import type { AsyncOptions } from '../native.js';
+import { PieceError } from './error.js';
 import { gather } from './gather.js';
 import { kindOf, type AnyKind, type Piece } from './kinds.js';
 import { pieceState, writePiece } from './piece-file.js';
@@ -8,7 +9,7 @@ import { checkPiece, checkPieces, claimFolder, folderOf, releaseFolder, type Pla
 
 /** How pieces are run. */
 export interface RunOptions extends AsyncOptions {
-  /** Threads to compute with. Default: what the kernels default to. Has no influence on the bytes. */
+  /** Most threads to compute with; the bytes do not depend on them. Default 1. */
   threads?: number;
 }
 
@@ -60,7 +61,7 @@ export async function runPiece(piece: Piece, options?: RunOptions): Promise<Piec
 async function runClaimed(
   piece: Piece,
   kind: AnyKind,
-  { signal, threads, onProgress }: RunOptions,
+  { signal, threads = 1, onProgress }: RunOptions,
 ): Promise<PieceResult> {
   const { path } = piece;
   const skipped = (await pieceState(piece, signal)) === 'finished';
@@ -113,7 +114,8 @@ const RUN_SHARE = 0.95;
  * goes on from the finished pieces when called again, and gives the same bytes.
  *
  * @returns what the kind's gathering returns, and how many pieces were run and skipped
- * @throws as `runPiece` and `gather`
+ * @throws as `runPiece` and `gather`; PieceError ERR_PIECE_MISSING where another run of the same plan, which should not
+ *   overlap with this one, has finished and cleared the folder away
  */
 export async function runAll<Result>(
   plan: Plan,
@@ -125,8 +127,25 @@ export async function runAll<Result>(
   if (typeof folder !== 'string') throw check.typeError('plan.folder', 'a path', folder);
   checkPieces(pieces);
   o.signal?.throwIfAborted();
-  await claimFolder(plan, folder, o.restart);
-  const { signal, threads, onProgress, keep } = o;
+  try {
+    await claimFolder(plan, folder, o.restart);
+    return await runAndGather<Result>(plan, o);
+  } catch (error) {
+    const { code, path } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' || path?.startsWith(folder) !== true) throw error;
+    throw new PieceError(
+      'ERR_PIECE_MISSING',
+      folder,
+      'expected the files of this run, received none: another run of the same plan has finished and removed them ' +
+        '(its result is whole), or somebody else has (run again)',
+    );
+  }
+}
+
+async function runAndGather<Result>(
+  { folder, pieces }: Plan,
+  { signal, threads, onProgress, keep }: RunAllOptions,
+): Promise<RunResult & { result: Result }> {
   const running = runPieces(pieces, {
     signal,
     threads,

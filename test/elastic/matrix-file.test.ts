@@ -10,6 +10,7 @@ import { gather, runPieces, selectPieces, type Plan } from '../../lib/pieces/ind
 import { Philox } from '../../lib/random.js';
 import { expectCleanEnding, runCode } from '../helpers/child.js';
 import { expectSameBits } from '../helpers/compare.js';
+import { expectArgumentError } from '../helpers/errors.js';
 
 const archive = join(__dirname, '../fixtures/ucr');
 let root: string;
@@ -66,6 +67,61 @@ describe('pairwiseToFile', () => {
   it('takes gap values of several channels', async () => {
     const X = randomSet(4, 6, 10, 2);
     await expectAsPairwise(X, null, { metric: 'erp', g: Float64Array.of(0.5, -1), tile: 4 });
+  });
+
+  it('writes a block of the matrix', async () => {
+    const [X, Y] = [randomSet(6, 15, 12), randomSet(7, 9, 12)];
+    const blocks: [SeriesSet | null, [number, number] | undefined, [number, number] | undefined, number][] = [
+      [Y, [2, 13], [4, 9], 6],
+      [null, [3, 14], [3, 14], 6], // on the diagonal: symmetric
+      [null, [0, 11], [5, 15], 9],
+      [null, undefined, [7, 8], 4],
+    ];
+    for (const [y, rows, cols, tiles] of blocks) {
+      const options = { metric: 'msm', rows, cols } as const;
+      const made = await pairwiseToFile(X, y, { ...options, out, tile: 4 });
+      const [a, b] = rows ?? [0, 15];
+      const [c, d] = cols ?? [0, 15];
+      expect(made).toMatchObject({ rows: b - a, cols: d - c, tiles });
+      const { data, shape } = await readNpy(out);
+      expect(shape).toEqual([b - a, d - c]);
+      expectSameBits(data, pairwise(X, y, options), JSON.stringify(options));
+    }
+    await expect(pairwiseToFile(X, Y, { out, rows: [0, 16] })).rejects.toThrow(/"rows" must be a non-empty/);
+    await expect(pairwiseToFile(X, Y, { out, cols: [9, 9] })).rejects.toThrow(/"cols" must be a non-empty/);
+  });
+
+  it('refuses names that are no options', async () => {
+    const X = randomSet(1, 3, 10);
+    const refused: [object, string, RegExp][] = [
+      [{ metrik: 'msm' }, 'metrik', /there is no such option/],
+      [{ loss: 'msm', gamma: 1 }, 'loss', /there is no such option/],
+      [{ cutoff: 3 }, 'cutoff', /the distances of a file are computed to the end/],
+    ];
+    for (const [options, name, message] of refused) {
+      for (const call of [
+        pairwiseToFile(X, null, { ...options, out }),
+        planPairwise('x', null, { ...options, out }),
+      ]) {
+        const error: unknown = await call.catch((e: unknown) => e);
+        expectArgumentError(error, 'type', name);
+        expect((error as Error).message).toMatch(message);
+      }
+    }
+    await pairwiseToFile(X, null, { out, cutoff: undefined } as never);
+    expect(await readdir(root)).toEqual(['D.npy']);
+  });
+
+  it('called twice at once gives the matrix, or says who has it', async () => {
+    const X = randomSet(8, 24, 16);
+    for (let round = 0; round < 5; round++) {
+      const calls = [1, 2].map(() => pairwiseToFile(X, null, { out, tile: 4 }));
+      const endings = await Promise.allSettled(calls);
+      expect(endings.map(({ status }) => status)).toContain('fulfilled');
+      for (const ending of endings)
+        if (ending.status === 'rejected') expect(ending.reason).toMatchObject({ code: 'ERR_PIECE_MISSING' });
+      expectSameBits((await readNpy(out)).data, pairwise(X, null));
+    }
   });
 
   it('refuses options that do not fit before anything is written', async () => {

@@ -157,6 +157,8 @@ describe('runPiece', () => {
     const seen: number[] = [];
     await runPiece(pieces[0], { threads: 3, onProgress: (done) => seen.push(done) });
     expect(threads).toBe(3);
+    await runPiece(pieces[1]);
+    expect(threads).toBe(1);
     expect(seen).toEqual([1 / 3, 2 / 3, 1, 1]);
   });
 
