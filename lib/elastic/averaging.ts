@@ -12,6 +12,9 @@ import type { SeriesSet } from './series.js';
 import { call, progress } from './task.js';
 import type { Task } from './task.js';
 
+/** Who is told how an average comes on: the iteration, 0 for the start, and the objective there. */
+export type OnIteration = (iteration: number, objective: number) => void;
+
 /** What both methods take. */
 export interface AveragingInput {
   /** The members, float64. */
@@ -23,6 +26,8 @@ export interface AveragingInput {
   metric: MetricOptions & { threads?: number };
   maxIter: number;
   tol: number;
+  /** Told the cost of the start and of the centre that each iteration comes to, be it kept or not. */
+  onIteration?: OnIteration;
 }
 
 /** An average and how it was reached. */
@@ -75,10 +80,12 @@ export function* petitjean(input: AveragingInput): Task<BarycenterResult> {
   let center = input.start;
   let sums = yield* align(input, center);
   let cost = costOf(sums, input.weights);
+  input.onIteration?.(0, cost);
   for (let iterations = 1; iterations <= input.maxIter; iterations++) {
     const next = meansOf(sums, center);
     const nextSums = yield* align(input, next);
     const nextCost = costOf(nextSums, input.weights);
+    input.onIteration?.(iterations, nextCost);
     yield* progress(iterations / input.maxIter);
     const isSettled = Math.abs(cost - nextCost) < input.tol;
     const isBetter = nextCost <= cost;
@@ -115,6 +122,7 @@ export function* subgradient(
   const center = input.start.slice();
   let best = input.start;
   let cost = costOf(yield* align(input, center), weights);
+  input.onIteration?.(0, cost);
   let least = cost;
   let visits = 0;
   for (let epoch = 1; epoch <= maxIter; epoch++) {
@@ -128,6 +136,7 @@ export function* subgradient(
       yield* progress(visits / (X.count * maxIter));
     }
     const next = costOf(yield* align(input, center), weights);
+    input.onIteration?.(epoch, next);
     if (next < least) {
       least = next;
       best = center.slice();

@@ -6,17 +6,17 @@
 import * as check from '../check.js';
 import type { AsyncOptions } from '../native.js';
 import { petitjean, subgradient, weightedSum } from './averaging.js';
-import type { BarycenterResult } from './averaging.js';
+import type { BarycenterResult, OnIteration } from './averaging.js';
 import { initialCenter, initOf, membersOf, seedOf, weightedMean, weightsOf } from './center.js';
 import type { CenterOptions } from './center.js';
+import { pairwiseTask } from './matrix-task.js';
 import type { Metric, MetricOptions } from './metrics.js';
-import { pairwise, pairwiseAsync } from './pairwise.js';
 import { SeriesSet } from './series.js';
 import type { Collection } from './series.js';
-import { call, runLater, runNow } from './task.js';
+import { runLater, runNow } from './task.js';
 import type { Task } from './task.js';
 
-export type { BarycenterResult } from './averaging.js';
+export type { BarycenterResult, OnIteration } from './averaging.js';
 
 /** How an average is looked for, apart from its metric. */
 export interface AveragingOptions extends CenterOptions {
@@ -39,6 +39,11 @@ export interface AveragingOptions extends CenterOptions {
 export interface BarycenterOptions extends AveragingOptions, Omit<MetricOptions, 'root'> {
   /** Threads of each call, at least 1. Default 1. The result does not depend on it. */
   threads?: number;
+  /**
+   * Called with 0 and the objective of the start, then with the number of each iteration and the objective of the centre
+   * that it came to, which is not kept where it is worse. What it throws ends the call.
+   */
+  onIteration?: OnIteration;
 }
 
 /** Metrics that can be averaged: those whose path matches every point of both series. */
@@ -76,10 +81,18 @@ export function toleranceOf(tol: unknown, standard: number): number {
   return tol;
 }
 
+/** The listener of an average, checked. */
+export function listenerOf(onIteration: unknown): OnIteration | undefined {
+  if (onIteration !== undefined && typeof onIteration !== 'function')
+    throw check.typeError('onIteration', 'a function', onIteration);
+  return onIteration as OnIteration | undefined;
+}
+
 /** The options of an average, checked as far as they can be without data. */
 export function averagingOf(o: BarycenterOptions) {
   requireHard(o, 'softBarycenter');
-  const { method, init, maxIter, tol, weights, seed, firstStep, lastStep, channels, ...metric } = o;
+  const { method, init, maxIter, tol, weights, seed, firstStep, lastStep, channels, onIteration, ...metric } =
+    o;
   const name = check.oneOf('metric', metric.metric ?? 'dtw', AVERAGED_METRICS);
   if ((metric as MetricOptions).root !== undefined && (metric as MetricOptions).root !== false)
     throw check.rangeError('root', 'false or absent for an average', (metric as MetricOptions).root);
@@ -103,6 +116,7 @@ export function averagingOf(o: BarycenterOptions) {
     seed: seedOf(seed),
     firstStep: first,
     lastStep: last,
+    onIteration: listenerOf(onIteration),
   };
 }
 
@@ -120,18 +134,13 @@ export function* barycenterTask(X: Collection, given?: BarycenterOptions): Task<
       throw check.rangeError('X', `of one length for metric '${metric.metric}'`, 'unequal lengths');
     const barycenter = weightedMean(members, weights);
     const center = new SeriesSet(barycenter, { channels: members.channels, lengths: members.length });
-    const distances = yield* call(
-      () => pairwise(members, center, metric),
-      (a) => pairwiseAsync(members, center, { ...metric, ...a }),
-    );
-    return { barycenter, objective: weightedSum(distances, weights), iterations: 0, converged: true };
+    const objective = weightedSum(yield* pairwiseTask(members, center, metric), weights);
+    o.onIteration?.(0, objective);
+    return { barycenter, objective, iterations: 0, converged: true };
   }
 
   const start = yield* initialCenter(members, init, weights, o.seed, () =>
-    call(
-      () => pairwise(members, null, metric),
-      (a) => pairwiseAsync(members, null, { ...metric, ...a }),
-    ),
+    pairwiseTask(members, null, metric),
   );
   const input = { ...o, X: members, start, weights, metric };
   return yield* o.method === 'petitjean' ? petitjean(input) : subgradient(input);

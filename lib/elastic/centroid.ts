@@ -4,25 +4,24 @@ import { averagingOf, barycenterTask } from './barycenter.js';
 import type { BarycenterOptions, BarycenterResult } from './barycenter.js';
 import { Classifier } from './estimator.js';
 import type { Classification } from './estimator.js';
+import { pairwiseTask, softPairwiseTask } from './matrix-task.js';
 import type { MetricOptions } from './metrics.js';
-import { inClassOf, readOptions, smallestOfRows, without } from './model.js';
+import { inClassOf, readOptions, requireClasses, requireField, smallestOfRows, without } from './model.js';
 import type { Classes, Kinds } from './model.js';
-import { pairwise, pairwiseAsync } from './pairwise.js';
 import { SeriesSet } from './series.js';
 import { softAveragingOf, softBarycenterTask } from './soft-barycenter.js';
 import type { SoftBarycenterOptions } from './soft-barycenter.js';
-import { softPairwise, softPairwiseAsync } from './soft.js';
 import type { SoftLoss } from './soft.js';
-import { call, part } from './task.js';
+import { part } from './task.js';
 import type { Task } from './task.js';
 
 /** Centroids under a hard distance; the options of barycenter. */
-export interface HardCentroidOptions extends Omit<BarycenterOptions, 'weights'> {
+export interface HardCentroidOptions extends Omit<BarycenterOptions, 'weights' | 'onIteration'> {
   loss?: undefined;
 }
 
 /** Centroids under a soft loss; the options of softBarycenter. */
-export interface SoftCentroidOptions extends Omit<SoftBarycenterOptions, 'weights'> {
+export interface SoftCentroidOptions extends Omit<SoftBarycenterOptions, 'weights' | 'onIteration'> {
   loss: SoftLoss;
 }
 
@@ -52,6 +51,8 @@ export class NearestCentroidClassifier extends Classifier<NearestCentroidOptions
     const o = this.options;
     if ('weights' in o)
       throw check.rangeError('weights', 'absent: series of a class count alike', 'an option');
+    if ('onIteration' in o)
+      throw check.rangeError('onIteration', 'absent: each class is averaged by itself', 'an option');
     if (o.loss === undefined) averagingOf(without(o, 'loss'));
     else softAveragingOf(o);
   }
@@ -68,6 +69,18 @@ export class NearestCentroidClassifier extends Classifier<NearestCentroidOptions
 
   protected get channels(): number | undefined {
     return this.fitted?.centroids.channels ?? this.options.channels;
+  }
+
+  protected override restore(json: unknown): this {
+    super.restore(json);
+    if (this.fitted === undefined) return this;
+    const { centroids, classes, objectives } = this.fitted;
+    requireClasses(classes);
+    const isEach = centroids.count === classes.length;
+    requireField('centroids', isEach, `${classes.length} series, one per class`, centroids.count);
+    const isValued = objectives.length === classes.length;
+    requireField('objectives', isValued, `${classes.length} long, one per class`, objectives);
+    return this;
   }
 
   protected *fitTask(X: SeriesSet, { classes, codes }: Classes): Task<Learned> {
@@ -104,11 +117,7 @@ export class NearestCentroidClassifier extends Classifier<NearestCentroidOptions
     const { options } = this;
     if (options.loss !== undefined) {
       const loss = without(options, 'init', 'maxIter', 'tol', 'seed');
-      return call(
-        () => softPairwise(X, centroids, loss),
-        (a) => softPairwiseAsync(X, centroids, { ...loss, ...a }),
-        [0, 1],
-      );
+      return softPairwiseTask(X, centroids, loss, [0, 1]);
     }
     const metric: MetricOptions & { threads?: number } = without(
       options,
@@ -121,11 +130,7 @@ export class NearestCentroidClassifier extends Classifier<NearestCentroidOptions
       'firstStep',
       'lastStep',
     );
-    return call(
-      () => pairwise(X, centroids, metric),
-      (a) => pairwiseAsync(X, centroids, { ...metric, ...a }),
-      [0, 1],
-    );
+    return pairwiseTask(X, centroids, metric, [0, 1]);
   }
 
   /** The model whose toJSON gave this. @throws TypeError, RangeError for other JSON, naming the field */

@@ -5,13 +5,15 @@ import type { AveragingOptions } from './barycenter.js';
 import { Clusterer } from './estimator.js';
 import { lloyd, lloydOf } from './lloyd.js';
 import type { LloydOptions, LloydResult, LloydRules } from './lloyd.js';
+import { pairwiseTask } from './matrix-task.js';
 import type { MetricOptions } from './metrics.js';
-import { inClassOf, readOptions, smallestOfRows, without } from './model.js';
+import { inClassOf, readOptions, requireCodes, requireField, smallestOfRows, without } from './model.js';
 import type { Kinds } from './model.js';
-import { pairwise, pairwiseAsync } from './pairwise.js';
 import type { SeriesSet } from './series.js';
-import { call } from './task.js';
 import type { Task } from './task.js';
+
+/** The options of Lloyd's iteration and of its averages; all others are those of the distance. */
+export const LLOYD_ONLY = ['k', 'init', 'restarts', 'maxIter', 'tol', 'seed', 'averaging'] as const;
 
 /** A clustering by Lloyd's iteration, whatever its distance and its average. */
 export abstract class LloydClusterer<O extends LloydOptions & { channels?: number }> extends Clusterer<
@@ -35,6 +37,16 @@ export abstract class LloydClusterer<O extends LloydOptions & { channels?: numbe
 
   protected get channels(): number | undefined {
     return this.fitted?.centers.channels ?? this.options.channels;
+  }
+
+  protected override restore(json: unknown): this {
+    super.restore(json);
+    if (this.fitted === undefined) return this;
+    const { centers, labels } = this.fitted;
+    const { k } = this.options;
+    requireField('centers', centers.count === k, `${k} series, as options.k says`, centers.count);
+    requireCodes('labels', labels, k);
+    return this;
   }
 
   protected fitTask(X: SeriesSet): Task<LloydResult> {
@@ -75,14 +87,9 @@ export class TimeSeriesKMeans extends LloydClusterer<TimeSeriesKMeansOptions> {
     requireHard(o, 'SoftKMeans');
     lloydOf(o);
     const averaging = check.options(o.averaging);
-    const metric = without(o, 'k', 'init', 'restarts', 'maxIter', 'tol', 'seed', 'averaging');
+    const metric = without(o, ...LLOYD_ONLY);
     averagingOf({ ...averaging, ...metric });
-    const distances = (X: SeriesSet, Y: SeriesSet): Task<Float64Array> =>
-      call(
-        () => pairwise(X, Y, metric),
-        (a) => pairwiseAsync(X, Y, { ...metric, ...a }),
-        [0, 1],
-      );
+    const distances = (X: SeriesSet, Y: SeriesSet): Task<Float64Array> => pairwiseTask(X, Y, metric, [0, 1]);
     this.rules = {
       distances,
       seedDistances: (X, i) => distances(X, X.subset([i])),

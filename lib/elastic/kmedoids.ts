@@ -2,14 +2,14 @@
 import * as check from '../check.js';
 import { requireHard } from './barycenter.js';
 import { Clusterer } from './estimator.js';
+import { pairwiseTask } from './matrix-task.js';
 import type { MetricOptions } from './metrics.js';
-import { inClassOf, readOptions, smallestOfRows, without } from './model.js';
+import { inClassOf, readOptions, requireCodes, requireField, smallestOfRows, without } from './model.js';
 import type { Kinds } from './model.js';
-import { pairwise, pairwiseAsync } from './pairwise.js';
 import { medoidOptions, medoidsTask } from './pam.js';
 import type { KMedoidsMatrixOptions, KMedoidsResult } from './pam.js';
 import type { SeriesSet } from './series.js';
-import { call, part } from './task.js';
+import { part } from './task.js';
 import type { Task } from './task.js';
 
 /** Options of KMedoids: those of kMedoids and of the metric. */
@@ -66,23 +66,34 @@ export class KMedoids extends Clusterer<KMedoidsOptions, Learned> {
   }
 
   protected *fitTask(X: SeriesSet): Task<Learned> {
-    const matrix = yield* this.#distances(X, null, [0, 0.9]);
+    const matrix = yield* pairwiseTask(X, null, this.#metric, [0, 0.9]);
     const found = yield* part(medoidsTask(matrix, X.count, this.options), [0.9, 1]);
     return { ...found, centers: X.subset(found.medoids) };
   }
 
   protected *predictTask(X: SeriesSet): Task<Int32Array> {
     const { centers } = this.learned;
-    return smallestOfRows(yield* this.#distances(inClassOf(centers, X), centers, [0, 1]), centers.count).at;
+    const matrix = yield* pairwiseTask(inClassOf(centers, X), centers, this.#metric, [0, 1]);
+    return smallestOfRows(matrix, centers.count).at;
   }
 
-  #distances(X: SeriesSet, Y: SeriesSet | null, span: [number, number]): Task<Float64Array> {
-    const metric = this.#metric;
-    return call(
-      () => pairwise(X, Y, metric),
-      (a) => pairwiseAsync(X, Y, { ...metric, ...a }),
-      span,
+  protected override restore(json: unknown): this {
+    super.restore(json);
+    if (this.fitted === undefined) return this;
+    const { centers, labels, medoids } = this.fitted;
+    const { k } = this.options;
+    requireField('centers', centers.count === k, `${k} series, as options.k says`, centers.count);
+    requireField('medoids', medoids.length === k, `${k} indices, as options.k says`, medoids);
+    requireCodes('labels', labels, k);
+    requireCodes('medoids', medoids, labels.length);
+    const stray = medoids.findIndex((medoid, m) => labels[medoid] !== m);
+    requireField(
+      'labels',
+      stray < 0,
+      `such that medoid ${stray} is of its own cluster`,
+      labels[medoids[stray]],
     );
+    return this;
   }
 
   /** The model whose toJSON gave this. @throws TypeError, RangeError for other JSON, naming the field */

@@ -1,6 +1,6 @@
 /** Averaging, clustering and classification: what `softlane/elastic` builds on its distances and losses. */
 export { barycenter, barycenterAsync } from './barycenter.js';
-export type { AveragingOptions, BarycenterOptions, BarycenterResult } from './barycenter.js';
+export type { AveragingOptions, BarycenterOptions, BarycenterResult, OnIteration } from './barycenter.js';
 export { softBarycenter, softBarycenterAsync } from './soft-barycenter.js';
 export type { SoftAveragingOptions, SoftBarycenterOptions } from './soft-barycenter.js';
 export type { CenterOptions, Init } from './center.js';

@@ -85,7 +85,10 @@ function decode(name: string, value: unknown): unknown {
   if (Object.hasOwn(ARRAYS, key)) {
     const isNumbers = Array.isArray(inner) && inner.every((each) => typeof each === 'number');
     if (!isNumbers) throw check.typeError(`${name}.${key}`, 'an array of numbers', inner);
-    return ARRAYS[key as keyof typeof ARRAYS].from(inner);
+    const array = ARRAYS[key as keyof typeof ARRAYS].from(inner);
+    const wrong = key.startsWith('float') ? -1 : array.findIndex((each, i) => each !== inner[i]);
+    if (wrong >= 0) throw check.rangeError(`${name}.${key}`, `of ${key} values`, inner[wrong]);
+    return array;
   }
   const decoded = Object.fromEntries(entries.map(([k, each]) => [k, decode(`${name}.${k}`, each)]));
   if (key !== 'set') return decoded;
@@ -157,4 +160,24 @@ export function readFitted<F extends object>(json: unknown, kinds: Kinds): F | u
       throw check.typeError(`json.fitted.${field}`, `of kind '${kind}'`, learned[field]);
   }
   return learned as F;
+}
+
+/**
+ * Refuses JSON in which what was learned does not fit together.
+ * @throws RangeError that names the field
+ */
+export function requireField(field: string, isRight: boolean, expected: string, received: unknown): void {
+  if (!isRight) throw check.rangeError(`json.fitted.${field}`, expected, received);
+}
+
+/** Refuses JSON with a number that is none of `count` things counted from 0. @throws RangeError that names the field */
+export function requireCodes(field: string, codes: Int32Array | Uint32Array, count: number): void {
+  const wrong = codes.find((each) => !(each >= 0 && each < count));
+  requireField(field, wrong === undefined, `of integers from 0 to ${count - 1}`, wrong);
+}
+
+/** Refuses JSON with the same class twice, or with none. @throws RangeError that names the field */
+export function requireClasses(classes: readonly Label[]): void {
+  const different = new Set(classes).size;
+  requireField('classes', different > 0 && different === classes.length, 'different labels', classes.join());
 }

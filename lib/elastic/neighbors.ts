@@ -3,14 +3,14 @@ import * as check from '../check.js';
 import { requireHard } from './barycenter.js';
 import { Classifier } from './estimator.js';
 import type { Classification } from './estimator.js';
+import { softPairwiseTask } from './matrix-task.js';
 import type { MetricOptions } from './metrics.js';
-import { inClassOf, readOptions, without } from './model.js';
+import { inClassOf, readOptions, requireClasses, requireCodes, requireField, without } from './model.js';
 import type { Classes, Kinds } from './model.js';
 import { nearest, nearestAsync } from './nearest.js';
 import type { AsyncOptions } from '../native.js';
 import type { Collection, SeriesSet } from './series.js';
 import { requireSoft } from './soft-barycenter.js';
-import { softPairwise, softPairwiseAsync } from './soft.js';
 import type { SoftLoss, SoftOptions } from './soft.js';
 import { breath, call, runLater, runNow } from './task.js';
 import type { Task } from './task.js';
@@ -49,10 +49,11 @@ interface Learned extends Classification {
   codes: Int32Array;
 }
 
-/** Of each query the k nearest, in ascending order of distance. */
+/** Of each query the k nearest, in ascending order of distance, and how many distances were not computed to the end. */
 interface Neighbors {
   index: Uint32Array;
   distance: Float64Array;
+  pruned: number;
 }
 
 /**
@@ -66,6 +67,12 @@ interface Neighbors {
 export class KNeighborsTimeSeriesClassifier extends Classifier<KNeighborsOptions, Learned> {
   protected readonly modelName = 'KNeighborsTimeSeriesClassifier';
   protected readonly kinds: Kinds = { set: 'set', classes: 'labels', codes: 'int32' };
+
+  /**
+   * Pairs of a series and one of the training set whose distance was not computed to the end in the latest predict,
+   * predictProba or score, in either form; with a soft loss, with `prune: false` and before any of them 0.
+   */
+  pruned = 0;
 
   readonly #k: number;
   readonly #isByDistance: boolean;
@@ -85,6 +92,17 @@ export class KNeighborsTimeSeriesClassifier extends Classifier<KNeighborsOptions
 
   protected get channels(): number | undefined {
     return this.fitted?.set.channels ?? this.options.channels;
+  }
+
+  protected override restore(json: unknown): this {
+    super.restore(json);
+    if (this.fitted === undefined) return this;
+    const { set, classes, codes } = this.fitted;
+    requireClasses(classes);
+    requireField('codes', codes.length === set.count, `${set.count} long, one per series`, codes);
+    requireCodes('codes', codes, classes.length);
+    requireField('set', set.count >= this.#k, `at least ${this.#k} series, as options.k says`, set.count);
+    return this;
   }
 
   protected *fitTask(X: SeriesSet, { classes, codes }: Classes): Task<Learned> {
@@ -117,7 +135,8 @@ export class KNeighborsTimeSeriesClassifier extends Classifier<KNeighborsOptions
   *#votes(X: SeriesSet): Task<{ shares: Float64Array; winners: Int32Array }> {
     const { classes, codes } = this.learned;
     const k = this.#k;
-    const { index, distance } = yield* this.#neighbors(X);
+    const { index, distance, pruned } = yield* this.#neighbors(X);
+    this.pruned = pruned;
     const shares = new Float64Array(X.count * classes.length);
     const winners = new Int32Array(X.count);
     for (let q = 0; q < X.count; q++) {
@@ -153,11 +172,7 @@ export class KNeighborsTimeSeriesClassifier extends Classifier<KNeighborsOptions
       );
     }
     const loss = without(options, 'weights', 'k');
-    const matrix = yield* call(
-      () => softPairwise(queries, set, loss),
-      (a) => softPairwiseAsync(queries, set, { ...loss, ...a }),
-      [0, 1],
-    );
+    const matrix = yield* softPairwiseTask(queries, set, loss, [0, 1]);
     return yield* smallest(matrix, set.count, k);
   }
 
@@ -190,5 +205,5 @@ function* smallest(matrix: Float64Array, cols: number, k: number): Task<Neighbor
       distance[i * k + j] = row[order[j]];
     }
   }
-  return { index, distance };
+  return { index, distance, pruned: 0 };
 }

@@ -8,13 +8,14 @@ import type { AsyncOptions } from '../native.js';
 import { lbfgsSteps } from '../optimize/lbfgs.js';
 import type { Evaluation, LbfgsResult } from '../optimize/lbfgs.js';
 import { weightedSum } from './averaging.js';
-import type { BarycenterResult } from './averaging.js';
-import { toleranceOf } from './barycenter.js';
+import type { BarycenterResult, OnIteration } from './averaging.js';
+import { listenerOf, toleranceOf } from './barycenter.js';
 import { initialCenter, initOf, membersOf, seedOf, weightsOf } from './center.js';
 import type { CenterOptions } from './center.js';
+import { softPairwiseTask } from './matrix-task.js';
 import { SeriesSet } from './series.js';
 import type { Collection } from './series.js';
-import { softLossBatch, softLossBatchAsync, softPairwise, softPairwiseAsync } from './soft.js';
+import { softLossBatch, softLossBatchAsync } from './soft.js';
 import type { SoftBatch, SoftOptions } from './soft.js';
 import { call, progress, runLater, runNow } from './task.js';
 import type { Task } from './task.js';
@@ -34,6 +35,11 @@ export interface SoftAveragingOptions extends CenterOptions {
 export interface SoftBarycenterOptions extends SoftAveragingOptions, SoftOptions {
   /** Threads of each call, at least 1. Default 1. The result does not depend on it. */
   threads?: number;
+  /**
+   * Called with 0 and the objective of the start, then with the number and the objective of each iteration of L-BFGS,
+   * which never rises. What it throws ends the call.
+   */
+  onIteration?: OnIteration;
 }
 
 /** Options of the hard averages: where one is met here, the caller means another function. */
@@ -50,7 +56,7 @@ export function requireSoft(o: object, instead: string): void {
 /** The options of a soft average, checked as far as they can be without data. */
 export function softAveragingOf(o: SoftBarycenterOptions) {
   requireSoft(o, 'barycenter');
-  const { init, maxIter, tol, weights, seed, channels, ...loss } = o;
+  const { init, maxIter, tol, weights, seed, channels, onIteration, ...loss } = o;
   return {
     loss: loss as SoftOptions & { threads?: number },
     init,
@@ -59,6 +65,7 @@ export function softAveragingOf(o: SoftBarycenterOptions) {
     maxIter: maxIter === undefined ? 30 : check.positiveInteger('maxIter', maxIter),
     tol: toleranceOf(tol, 1e-5),
     seed: seedOf(seed),
+    onIteration: listenerOf(onIteration),
   };
 }
 
@@ -120,23 +127,28 @@ export function* softBarycenterTask(X: Collection, given?: SoftBarycenterOptions
   if (members.count === 1) {
     const barycenter = Float64Array.from(members.data);
     const { value } = yield* evaluate(barycenter);
+    o.onIteration?.(0, value);
     return { barycenter, objective: value, iterations: 0, converged: true };
   }
 
   const start = yield* initialCenter(members, init, weights, o.seed, () =>
-    call(
-      () => softPairwise(members, null, loss),
-      (a) => softPairwiseAsync(members, null, { ...loss, ...a }),
-    ),
+    softPairwiseTask(members, null, loss),
   );
   let iterations = 0;
   const steps = lbfgsSteps(start, {
     maxIter: o.maxIter,
     gradientTolerance: o.tol,
     objectiveTolerance: o.tol,
-    onIteration: () => void iterations++,
+    onIteration: ({ iteration, value: objective }) => {
+      iterations = iteration;
+      o.onIteration?.(iteration, objective);
+    },
   });
-  let next: IteratorResult<Float64Array, LbfgsResult> = steps.next();
+  // The first point that L-BFGS asks for is the start.
+  steps.next();
+  const atStart = yield* evaluate(start);
+  o.onIteration?.(0, atStart.value);
+  let next: IteratorResult<Float64Array, LbfgsResult> = steps.next(atStart);
   while (next.done !== true) {
     next = steps.next(yield* evaluate(next.value));
     yield* progress(iterations / o.maxIter);

@@ -1,15 +1,14 @@
 /** k-means of time series under a soft loss, with its barycentre as the mean. */
 import * as check from '../check.js';
-import { LloydClusterer } from './kmeans.js';
+import { LLOYD_ONLY, LloydClusterer } from './kmeans.js';
 import { lloydOf } from './lloyd.js';
 import type { LloydOptions, LloydRules } from './lloyd.js';
+import { softPairwiseTask } from './matrix-task.js';
 import { readOptions, without } from './model.js';
 import type { SeriesSet } from './series.js';
 import { requireSoft, softAveragingOf, softBarycenterTask } from './soft-barycenter.js';
 import type { SoftAveragingOptions } from './soft-barycenter.js';
-import { softPairwise, softPairwiseAsync } from './soft.js';
 import type { SoftOptions } from './soft.js';
-import { call } from './task.js';
 import type { Task } from './task.js';
 
 /** Options of SoftKMeans. */
@@ -39,23 +38,10 @@ export class SoftKMeans extends LloydClusterer<SoftKMeansOptions> {
     requireSoft(o, 'TimeSeriesKMeans');
     lloydOf(o);
     const averaging = check.options(o.averaging);
-    const loss: SoftOptions & { threads?: number } = without(
-      o,
-      'k',
-      'init',
-      'restarts',
-      'maxIter',
-      'tol',
-      'seed',
-      'averaging',
-    );
+    const loss: SoftOptions & { threads?: number } = without(o, ...LLOYD_ONLY);
     softAveragingOf({ ...averaging, ...loss });
     const losses = (X: SeriesSet, Y: SeriesSet, changes?: SoftOptions): Task<Float64Array> =>
-      call(
-        () => softPairwise(X, Y, { ...loss, ...changes }),
-        (a) => softPairwiseAsync(X, Y, { ...loss, ...changes, ...a }),
-        [0, 1],
-      );
+      softPairwiseTask(X, Y, { ...loss, ...changes }, [0, 1]);
     this.rules = {
       distances: losses,
       *seedDistances(X, i) {

@@ -76,6 +76,47 @@ describe('barycenter', () => {
     }
   });
 
+  it.each(['petitjean', 'subgradient'] as const)(
+    'tells the objective of the start and of each iteration of %s',
+    async (method) => {
+      const options = { metric: 'dtw', method, maxIter: 4, tol: 0 } as const;
+      const seen: number[] = [];
+      const onIteration = (iteration: number, objective: number): void => {
+        expect(iteration).toBe(seen.length);
+        seen.push(objective);
+      };
+      const found = barycenter(set, { ...options, onIteration });
+      expect(found).toEqual(barycenter(set, options));
+      expect(seen).toHaveLength(found.iterations + 1);
+      expectClose([seen[0]], [costOf(set, meanOf(set))], (_, v) => 1e-12 * v);
+      // The best so far is what a call that ends there finds.
+      for (const maxIter of [1, 2, 3, 4].slice(0, found.iterations))
+        expect(Math.min(...seen.slice(0, maxIter + 1))).toBe(
+          barycenter(set, { ...options, maxIter }).objective,
+        );
+      const blocking = seen.splice(0);
+      await barycenterAsync(set, { ...options, onIteration });
+      expect(seen).toEqual(blocking);
+    },
+  );
+
+  it('tells the objective of what is found at once, and ends with what its listener throws', async () => {
+    for (const [X, metric] of [
+      [set, 'squared'],
+      [set.subset([2]), 'msm'],
+    ] as const) {
+      const seen: number[][] = [];
+      const found = barycenter(X, { metric, onIteration: (...each) => void seen.push(each) });
+      expect(seen).toEqual([[0, found.objective]]);
+    }
+    const stop = new Error('enough');
+    const onIteration = (): never => {
+      throw stop;
+    };
+    await expect(barycenterAsync(set, { onIteration })).rejects.toBe(stop);
+    expectThrown(() => barycenter(set, { onIteration: 1 as never }), 'type', 'onIteration');
+  });
+
   it('returns one member as it is', () => {
     for (const metric of ['dtw', 'msm', 'twe'] as const) {
       const found = barycenter(set.subset([5]), { metric });

@@ -5,6 +5,7 @@ import { SeriesSet } from '../../lib/elastic/series.js';
 import { softBarycenter } from '../../lib/elastic/soft-barycenter.js';
 import { centroidFixture } from '../helpers/centroid-fixtures.js';
 import { expectClose, expectSameBits } from '../helpers/compare.js';
+import { withLearned } from '../helpers/models.js';
 import { expectRejected, expectThrown } from '../helpers/refused.js';
 import { shapesSet } from '../helpers/shapes.js';
 import { ucr } from '../helpers/ucr.js';
@@ -134,11 +135,23 @@ describe('NearestCentroidClassifier', () => {
   });
 
   const make = (options: object) => new NearestCentroidClassifier(options);
+  const read = (changes: object) =>
+    NearestCentroidClassifier.fromJSON(withLearned(make({}).fit(set, labels), changes));
   it.each<[string, 'type' | 'range', string, () => unknown]>([
     ['a metric and a loss', 'range', 'metric', () => make({ metric: 'dtw', loss: 'dtw' })],
     ['gamma without a loss', 'range', 'gamma', () => make({ gamma: 0.1 })],
     ['a metric without an average', 'range', 'metric', () => make({ metric: 'lcss' })],
     ['weights', 'range', 'weights', () => make({ weights: [1] })],
+    ['onIteration', 'range', 'onIteration', () => make({ onIteration: () => {} })],
+    ['JSON with a class left out', 'range', 'json.fitted.centroids', () => read({ classes: [0, 1] })],
+    ['JSON with a class twice', 'range', 'json.fitted.classes', () => read({ classes: [0, 1, 0] })],
+    ['JSON without classes', 'range', 'json.fitted.classes', () => read({ classes: [] })],
+    [
+      'JSON with an objective',
+      'range',
+      'json.fitted.objectives',
+      () => read({ objectives: { float64: [1] } }),
+    ],
     ['maxIter 0', 'range', 'maxIter', () => make({ ...soft, maxIter: 0 })],
     ['an unknown loss', 'range', 'loss', () => make({ loss: 'sbd' }).fit(set, labels)],
     ['too few labels', 'range', 'y', () => make({}).fit(set, [1])],

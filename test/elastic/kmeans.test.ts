@@ -3,6 +3,7 @@ import { TimeSeriesKMeans, type TimeSeriesKMeansOptions } from '../../lib/elasti
 import { pairwise } from '../../lib/elastic/pairwise.js';
 import { SeriesSet } from '../../lib/elastic/series.js';
 import { expectClose } from '../helpers/compare.js';
+import { withLearned } from '../helpers/models.js';
 import { expectRejected, expectThrown } from '../helpers/refused.js';
 import { shapesSet } from '../helpers/shapes.js';
 
@@ -218,6 +219,24 @@ describe('TimeSeriesKMeans refuses', () => {
           ...fitted().toJSON(),
           fitted: { centers: { set: { channels: 1, lengths: [1], data: { float64: [1] } } } },
         }),
+    ],
+    [
+      'JSON with other than k centres',
+      'range',
+      'json.fitted.centers',
+      () => TimeSeriesKMeans.fromJSON({ ...fitted().toJSON(), options: { ...dtw, k: 4 } }),
+    ],
+    [
+      'JSON with labels beyond k',
+      'range',
+      'json.fitted.labels',
+      () => TimeSeriesKMeans.fromJSON(withLearned(fitted(), { labels: { int32: [0, 1, 3] } })),
+    ],
+    [
+      'JSON with labels that are no integers',
+      'range',
+      'json.fitted.labels.int32',
+      () => TimeSeriesKMeans.fromJSON(withLearned(fitted(), { labels: { int32: [0, 0.5] } })),
     ],
     [
       'JSON with broken numbers',

@@ -4,6 +4,7 @@ import { pairwise } from '../../lib/elastic/pairwise.js';
 import { SeriesSet } from '../../lib/elastic/series.js';
 import { Philox } from '../../lib/random.js';
 import { expectClose } from '../helpers/compare.js';
+import { withLearned } from '../helpers/models.js';
 import { expectRejected, expectThrown } from '../helpers/refused.js';
 import { shapesSet } from '../helpers/shapes.js';
 
@@ -229,6 +230,19 @@ describe('KMedoids', () => {
     expect(again.toJSON()).toEqual(model.toJSON());
     expect(again.predict(set)).toEqual(model.predict(set));
     expect(again.medoids).toEqual(model.medoids);
+  });
+
+  it('refuses JSON that does not fit together', () => {
+    const model = new KMedoids(options).fit(set);
+    const read = (changes: object) => () => KMedoids.fromJSON(withLearned(model, changes));
+    const [a, b, c] = model.medoids;
+    expectThrown(read({ medoids: { uint32: [a, b] } }), 'range', 'json.fitted.medoids');
+    expectThrown(read({ medoids: { uint32: [a, b, 18] } }), 'range', 'json.fitted.medoids');
+    expectThrown(read({ medoids: { uint32: [a, c, b] } }), 'range', 'json.fitted.labels');
+    expectThrown(read({ medoids: { uint32: [a, b, -1] } }), 'range', 'json.fitted.medoids.uint32');
+    expectThrown(read({ labels: { int32: [0, 1, 3] } }), 'range', 'json.fitted.labels');
+    const json = { ...model.toJSON(), options: { ...options, k: 4 } };
+    expectThrown(() => KMedoids.fromJSON(json), 'range', 'json.fitted.centers');
   });
 
   it('reports progress up to 1', async () => {

@@ -1,9 +1,11 @@
 import { KNeighborsTimeSeriesClassifier, type KNeighborsOptions } from '../../lib/elastic/neighbors.js';
+import { nearest } from '../../lib/elastic/nearest.js';
 import { pairwise } from '../../lib/elastic/pairwise.js';
 import { SeriesSet } from '../../lib/elastic/series.js';
 import { softPairwise } from '../../lib/elastic/soft.js';
 import { expectClose } from '../helpers/compare.js';
 import { accuracyFixture } from '../helpers/elastic-fixtures.js';
+import { withLearned } from '../helpers/models.js';
 import { expectRejected, expectThrown } from '../helpers/refused.js';
 import { shapesSet } from '../helpers/shapes.js';
 import { ucr } from '../helpers/ucr.js';
@@ -155,7 +157,23 @@ describe('KNeighborsTimeSeriesClassifier', () => {
     await expect(model.predictAsync(set, { signal: AbortSignal.abort(stop) })).rejects.toBe(stop);
   });
 
+  it('says how many distances the latest prediction did not compute to the end', async () => {
+    const model = new KNeighborsTimeSeriesClassifier({ metric: 'dtw', window: 0.1 }).fit(set, labels);
+    expect(model.pruned).toBe(0);
+    model.predict(fresh.set);
+    const { pruned } = nearest(set, fresh.set, { metric: 'dtw', window: 0.1 });
+    expect(pruned).toBeGreaterThan(0);
+    expect(model.pruned).toBe(pruned);
+    await model.predictProbaAsync(fresh.set.subset([0]));
+    expect(model.pruned).toBe(nearest(set, fresh.set.subset([0]), { metric: 'dtw', window: 0.1 }).pruned);
+    const all = new KNeighborsTimeSeriesClassifier({ metric: 'dtw', prune: false }).fit(set, labels);
+    all.score(fresh.set, fresh.labels);
+    expect(all.pruned).toBe(0);
+  });
+
   const make = (options: object) => new KNeighborsTimeSeriesClassifier(options);
+  const read = (changes: object, options: KNeighborsOptions = {}) =>
+    KNeighborsTimeSeriesClassifier.fromJSON(withLearned(make(options).fit(set, labels), changes));
   it.each<[string, 'type' | 'range', string, () => unknown]>([
     ['k = 0', 'range', 'k', () => make({ k: 0 })],
     ['k above the series', 'range', 'k', () => make({ k: 22 }).fit(set, labels)],
@@ -173,6 +191,22 @@ describe('KNeighborsTimeSeriesClassifier', () => {
     ['labels that are none', 'type', 'y', () => make({}).fit(set, 'abc')],
     ['a label that is none', 'type', 'y[0]', () => make({}).fit(points(1), [{} as never])],
     ['what is no set', 'type', 'X', () => make({}).fit({} as never, [])],
+    ['JSON with a class left out', 'range', 'json.fitted.codes', () => read({ classes: [0, 1] })],
+    ['JSON with a class twice', 'range', 'json.fitted.classes', () => read({ classes: [0, 1, 1] })],
+    ['JSON with a label left out', 'range', 'json.fitted.codes', () => read({ codes: { int32: [0] } })],
+    [
+      'JSON with fewer series than k',
+      'range',
+      'json.fitted.set',
+      () =>
+        read(
+          {
+            set: { set: { channels: 1, lengths: [1], data: { float64: [1] } } },
+            codes: { int32: [0] },
+          },
+          { k: 2 },
+        ),
+    ],
     [
       'JSON of another model',
       'range',

@@ -61,6 +61,38 @@ describe('softBarycenter', () => {
     expect(soft.objective).toBeLessThan(hard.objective + 1e-2);
   });
 
+  it('tells the objective of the start and of each iteration', async () => {
+    for (const divergence of [false, true]) {
+      const options = { loss: 'msm', gamma: 0.5, divergence, maxIter: 6, tol: 0 } as const;
+      const seen: number[] = [];
+      const onIteration = (iteration: number, objective: number): void => {
+        expect(iteration).toBe(seen.length);
+        seen.push(objective);
+      };
+      const found = softBarycenter(set, { ...options, onIteration });
+      expect(found).toEqual(softBarycenter(set, options));
+      expect(seen).toHaveLength(found.iterations + 1);
+      if (!divergence) expect(seen[0]).toBeCloseTo(objectiveAt(set, meanOf(set), options).value, 9);
+      // Each is what a call that ends there finds.
+      const objectives = [1, 2, 3, 4, 5, 6].map(
+        (maxIter) => softBarycenter(set, { ...options, maxIter }).objective,
+      );
+      expect(seen.slice(1)).toEqual(objectives);
+      const blocking = seen.splice(0);
+      await softBarycenterAsync(set, { ...options, onIteration });
+      expect(seen).toEqual(blocking);
+    }
+    const seen: number[][] = [];
+    const { objective } = softBarycenter(set.subset([1]), { onIteration: (...each) => void seen.push(each) });
+    expect(seen).toEqual([[0, objective]]);
+    const stop = new Error('enough');
+    const onIteration = (): never => {
+      throw stop;
+    };
+    await expect(softBarycenterAsync(set, { onIteration })).rejects.toBe(stop);
+    expectThrown(() => softBarycenter(set, { onIteration: 1 as never }), 'type', 'onIteration');
+  });
+
   it('returns one member as it is, with its loss to itself', () => {
     const X = set.subset([2]);
     const found = softBarycenter(X, { loss: 'msm' });
@@ -121,9 +153,13 @@ describe('softBarycenter', () => {
   it('stops on its signal', async () => {
     const stop = new Error('enough');
     const controller = new AbortController();
-    const run = softBarycenterAsync(set, { maxIter: 1e6, tol: 0, signal: controller.signal });
-    setImmediate(() => controller.abort(stop));
+    let iterations = 0;
+    const onIteration = (): void => {
+      if (++iterations === 3) controller.abort(stop);
+    };
+    const run = softBarycenterAsync(set, { maxIter: 1e6, tol: 0, signal: controller.signal, onIteration });
     await expect(run).rejects.toBe(stop);
+    expect(iterations).toBe(3);
   });
 
   it.each<[string, 'type' | 'range', string, () => unknown]>([

@@ -1,10 +1,9 @@
 /** What `softlane barycenter` does: averages series, says how the objective fell, and draws the average over them. */
-import { barycenterTask, type BarycenterResult } from '../../elastic/barycenter.js';
+import { barycenterAsync, type BarycenterResult } from '../../elastic/barycenter.js';
 import type { Metric } from '../../elastic/metrics.js';
 import type { SeriesSet } from '../../elastic/series.js';
-import { softBarycenterTask } from '../../elastic/soft-barycenter.js';
+import { softBarycenterAsync } from '../../elastic/soft-barycenter.js';
 import type { SoftLoss } from '../../elastic/soft.js';
-import { runLater } from '../../elastic/task.js';
 import { writeNpy } from '../../io/npy.js';
 import { renderColumns } from '../../report/columns.js';
 import { panelsSpec, type Panel } from '../../report/series-plots.js';
@@ -15,7 +14,6 @@ import { orderedClasses } from './confusion.js';
 import { channelOf, indicesOf, readData, type Data } from './data.js';
 import { defined, inWords, metricOf, refuse, softOf, type InputFlags, type SoftFlags } from './options.js';
 import { counted, digits, formatJson, prepareOutputs, print, writePlot } from './output.js';
-import { tracedBarycenter, tracedSoftBarycenter } from './trace.js';
 
 /** The flags of `softlane barycenter`. */
 export interface BarycenterFlags extends InputFlags, SoftFlags {
@@ -47,8 +45,6 @@ export async function barycenter(path: string, flags: BarycenterFlags): Promise<
     return { data: read, members: chosen, found: await average(chosen, flags, objectives, watch) };
   });
   const seconds = (performance.now() - started) / 1000;
-  // The mean of squares, and a single member, are found at once.
-  if (objectives.length === 0) objectives.push(found.objective);
   const { objective, iterations, converged } = found;
   const { channels } = members;
   const length = found.barycenter.length / channels;
@@ -121,14 +117,12 @@ function average(
   watch: Watch,
 ): Promise<BarycenterResult> {
   const { init, maxIter, tol, seed, threads } = flags;
-  const how = { init, maxIter, threads, ...defined({ tol, seed }) };
-  if (flags.method === 'soft') {
-    const task = softBarycenterTask(members, { ...softOf(flags, flags.loss ?? 'dtw'), ...how });
-    return runLater(tracedSoftBarycenter(task, members.count, maxIter, objectives), watch);
-  }
+  const onIteration = (_: number, objective: number): void => void objectives.push(objective);
+  const how = { init, maxIter, threads, ...defined({ tol, seed }), onIteration, ...watch };
+  if (flags.method === 'soft')
+    return softBarycenterAsync(members, { ...softOf(flags, flags.loss ?? 'dtw'), ...how });
   const method = flags.method === 'subgradient' ? 'subgradient' : 'petitjean';
-  const task = barycenterTask(members, { ...metricOf(flags, METRIC_OF[flags.method]), method, ...how });
-  return runLater(tracedBarycenter(task, members.count, objectives), watch);
+  return barycenterAsync(members, { ...metricOf(flags, METRIC_OF[flags.method]), method, ...how });
 }
 
 function panelsOf(members: SeriesSet, barycentre: Float64Array, length: number): Panel[] {
