@@ -63,7 +63,7 @@ async function main(argv: string[]): Promise<number> {
 // `softlane info | head -1` closes the pipe early; that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  process.exit(report(error, process.argv.includes('--debug')));
 });
 
 void main(process.argv).then((code) => {

@@ -107,6 +107,33 @@ export interface NativeMethod {
   parameters: Float64Array;
 }
 
+/** Every option of the functions that take a distance or a loss, and of those that hand theirs on: others are mistakes. */
+const KNOWN = new Set(
+  (
+    'channels metric loss window windowAbs itakuraMaxSlope g warpPenalty reach epsilon nu lambda c independent ' +
+    'normalize standardize compat root cutoff gamma gate divergence alignment grad weights threads rows cols out ' +
+    'k prune exclude signal onProgress dtype tile read restart keep init maxIter tol seed method onIteration'
+  ).split(' '),
+);
+
+/**
+ * Refuses options that no function of this family has, and one that only its sibling has.
+ * @param foreign the option of the other kind: `loss` where a distance is meant, `metric` where a loss is
+ */
+export function requireKnown(o: object, foreign: 'loss' | 'metric'): void {
+  for (const [name, value] of Object.entries(o)) {
+    if (!KNOWN.has(name)) throw check.typeError(name, 'an option of this function', value);
+    if (name === foreign && value !== undefined)
+      throw check.typeError(
+        name,
+        foreign === 'loss'
+          ? 'absent: a distance is chosen by "metric"'
+          : 'absent: a loss is chosen by "loss"',
+        value,
+      );
+  }
+}
+
 const INDEPENDENT: readonly Metric[] = ['dtw', 'ddtw', 'wdtw', 'wddtw', 'adtw', 'erp', 'twe', 'msm'];
 const FLAGS = { independent: 1, aeon: 2, normalize: 4, relativeGate: 8, root: 16 };
 const PARAMETERS = 10;
@@ -207,6 +234,7 @@ export function slopeOf(g: unknown): number {
  * @throws TypeError, RangeError that name the option
  */
 export function methodOf(o: MetricOptions, channels: number): NativeMethod {
+  requireKnown(o, 'loss');
   const metric = o.metric === undefined ? 'dtw' : check.oneOf('metric', o.metric, METRICS);
   const { band, value } = bandOf(o);
   const weighted = metric === 'wdtw' || metric === 'wddtw';

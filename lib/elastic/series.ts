@@ -212,7 +212,7 @@ function lengthsOf(data: Series, channels: number, lengths: unknown): Int32Array
 }
 
 /**
- * The set that an argument stands for.
+ * The set that an argument stands for: itself, one with the same fields, or an array of series.
  * @param channels of series given as an array; a set has its own, and must agree where both are given
  */
 export function asSet(name: string, x: unknown, channels: number | undefined): SeriesSet {
@@ -220,6 +220,11 @@ export function asSet(name: string, x: unknown, channels: number | undefined): S
     if (channels !== undefined && channels !== x.channels)
       throw check.typeError('channels', `${x.channels} as those of "${name}"`, channels);
     return x;
+  }
+  const likeness = x as Partial<SeriesSet> | null;
+  if (typeof x === 'object' && ArrayBuffer.isView(likeness?.data) && ArrayBuffer.isView(likeness.lengths)) {
+    // A set of the package's other module format, or what structuredClone leaves of one: the same fields, checked anew.
+    return asSet(name, new SeriesSet(likeness.data, likeness as SeriesSet), channels);
   }
   if (!Array.isArray(x)) throw check.typeError(name, 'a SeriesSet or an array of series', x);
   return SeriesSet.from(x as Series[], { channels });

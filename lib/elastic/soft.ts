@@ -7,7 +7,16 @@ import type { AsyncOptions, Prepared } from '../native.js';
 import { weightsOf } from './align.js';
 import { methodArgs, pairOf } from './distance.js';
 import type { Pair } from './distance.js';
-import { bandOf, gapOf, nonNegative, pack, relativeGateFlag, requireLengths, slopeOf } from './metrics.js';
+import {
+  bandOf,
+  gapOf,
+  nonNegative,
+  pack,
+  relativeGateFlag,
+  requireLengths,
+  slopeOf,
+  requireKnown,
+} from './metrics.js';
 import type { Band, NativeMethod } from './metrics.js';
 import { prepareMatrix, requireSets, setsOf } from './pairwise.js';
 import type { MatrixOptions, Range } from './pairwise.js';
@@ -97,6 +106,7 @@ export interface SoftBatch {
 
 /** Checks the options of a loss. */
 function softMethod(o: SoftOptions, channels: number, isGradient: boolean): NativeMethod {
+  requireKnown(o, 'metric');
   const loss = o.loss === undefined ? 'dtw' : check.oneOf('loss', o.loss, SOFT_LOSSES);
   const { band, value } = bandOf(o);
   const gamma = nonNegative('gamma', o.gamma, 1);

@@ -2,7 +2,7 @@
  * Files that appear under their name only when they are complete and on the disk, whatever ends the process before.
  */
 import { randomBytes } from 'node:crypto';
-import { open, readdir, realpath, rename, rm, type FileHandle } from 'node:fs/promises';
+import { chmod, open, readdir, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
@@ -10,10 +10,17 @@ import { basename, dirname, join } from 'node:path';
 const TEMPORARY = /^\..+\.([\w-]+)-(\d+)\.[0-9a-f]{12}\.tmp$/;
 const host = hostname().replace(/[^\w-]/g, '_') || 'host';
 
-/** The file that `path` stands for once symbolic links are followed; `path` itself when there is none yet. */
+/**
+ * The file that `path` stands for once symbolic links are followed; `path` itself when there is none yet.
+ * @throws Error (code EINVAL) for a device, a pipe or a socket: a rename would put a file in its place
+ */
 export async function realTarget(path: string): Promise<string> {
   try {
-    return await realpath(path);
+    const target = await realpath(path);
+    const status = await stat(target);
+    if (status.isFile() || status.isDirectory()) return target;
+    const message = `${path}: expected a file, received a device, a pipe or a socket, which cannot be replaced`;
+    throw Object.assign(new Error(message), { code: 'EINVAL' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
     throw error;
@@ -45,12 +52,19 @@ export async function replaceFile(path: string, write: (handle: FileHandle) => P
     } finally {
       await handle.close();
     }
+    await takeMode(temporary, target);
     await rename(temporary, target);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
   await syncFolder(dirname(target));
+}
+
+/** Gives a file that is about to take another's place the other's permissions, where there is one. */
+export async function takeMode(from: string, target: string): Promise<void> {
+  const status = await stat(target).catch(() => undefined);
+  if (status) await chmod(from, status.mode & 0o7777);
 }
 
 /** Makes a rename outlast a loss of power, where the system lets a folder be flushed. */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { rangeError, typeError } from '../check.js';
-import { realTarget, syncFolder } from './atomic.js';
+import { realTarget, syncFolder, takeMode } from './atomic.js';
 import { arrayName, bytesOf, checkDtype, holds, itemSize, type NpyData, type NpyDtype } from './npy-dtype.js';
 import { NpyError } from './npy-error.js';
 import { checkShape, elementCount, formatHeader } from './npy-header.js';
@@ -200,6 +200,7 @@ export class NpyWriter {
     try {
       if (this.#sync) await this.#handle.sync();
       await this.#close();
+      await takeMode(this.temporaryPath, this.#target);
       await rename(this.temporaryPath, this.#target);
       if (this.#sync) await syncFolder(dirname(this.#target));
     } catch (error) {

@@ -1,6 +1,8 @@
 /** Cases that once went wrong: many shapes in one call, wide searches, precision of bounds, aborts in every loop. */
 import {
+  SeriesSet,
   SubsequenceSearcher,
+  distance,
   distanceAsync,
   nearest,
   pairwise,
@@ -103,4 +105,23 @@ test('a block of a divergence is that of the whole', () => {
   const block = softPairwise(X, null, { gamma: 0.3, divergence: true, rows: [2, 5], cols: [4, 12] });
   const expected = [2, 3, 4].flatMap((i) => Array.from(whole.subarray(i * 12 + 4, i * 12 + 12)));
   expect(Array.from(block)).toEqual(expected);
+});
+
+test('options of nobody, and of the other family, are refused by name', () => {
+  const x = Float64Array.of(1, 2);
+  const wrong = [
+    () => distance(x, x, { windw: 0.1 } as MetricOptions),
+    () => distance(x, x, { loss: 'msm' } as MetricOptions),
+    () => softDtw(x, x, { metric: 'msm' } as object),
+  ];
+  const names = ['windw', 'loss', 'metric'];
+  wrong.forEach((call, i) => {
+    expect(call).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARG_TYPE' }));
+    expect(call).toThrow(`"${names[i]}"`);
+  });
+});
+
+test('a structured clone of a set is a set', () => {
+  const set = new SeriesSet(Float64Array.of(1, 2, 3, 4, 5), { lengths: [2, 3] });
+  expect(pairwise(structuredClone(set), null)).toEqual(pairwise(set, null));
 });
