@@ -1,6 +1,14 @@
 import { verdictOf } from '../../benchmarks/claims/claim.js';
-import { AEON, gradientClaims, rateClaims, speedClaims } from '../../benchmarks/claims/elastic-speed.js';
+import {
+  AEON,
+  boundsAllow,
+  gradientClaims,
+  leftByBounds,
+  rateClaims,
+  speedClaims,
+} from '../../benchmarks/claims/elastic-speed.js';
 import type { ResultRow } from '../../benchmarks/harness/results.js';
+import { SeriesSet } from '../../lib/elastic/index.js';
 import { availableIsas } from '../../lib/index.js';
 
 const row = (contender: string, change: ResultRow['case'], rest: Partial<ResultRow>): ResultRow => ({
@@ -65,5 +73,31 @@ describe('gradientClaims', () => {
     ]);
     expect(claims.map((claim) => claim.measured)).toEqual([4.5, undefined, undefined, undefined]);
     expect(verdictOf(claims[0])).toBe('miss');
+  });
+});
+
+describe('boundsAllow', () => {
+  it('expects the goal where bounds could reach it', () => {
+    expect(boundsAllow(0.1)).toBeUndefined();
+    expect(boundsAllow(0.25)).toBe(
+      'LB_Keogh both ways leaves 25.0 % of the pairs where the nearest distance is known: 4.00 x at most',
+    );
+    expect(boundsAllow(undefined)).toBe('lengths differ: there are no lower bounds');
+  });
+});
+
+describe('leftByBounds', () => {
+  const flat = (...values: number[]) =>
+    SeriesSet.from(values.map((value) => new Float64Array(20).fill(value)));
+
+  it('counts the pairs that are not ruled out: of constant series the bound is the distance', () => {
+    const left = leftByBounds(flat(0, 1, 2, 3), flat(0, 3), Float64Array.of(0, 0));
+    expect(left).toBe(2 / 8);
+    expect(leftByBounds(flat(0, 1, 2, 3), flat(0, 3), Float64Array.of(20, 0))).toBe(3 / 8);
+  });
+
+  it('knows no bounds of unequal lengths', () => {
+    const ragged = SeriesSet.from([new Float64Array(20), new Float64Array(21)]);
+    expect(leftByBounds(ragged, ragged, Float64Array.of(0, 0))).toBeUndefined();
   });
 });
