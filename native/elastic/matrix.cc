@@ -12,8 +12,8 @@ namespace softlane {
 namespace {
 
 constexpr double kInfinite = std::numeric_limits<double>::infinity();
-/// Cells of a unit of parallel work: some milliseconds, so that cancellation and progress feel immediate.
-constexpr size_t kTileCells = size_t(1) << 24;
+/// Cells of a unit of parallel work: a fraction of a millisecond to some milliseconds, so that threads end together.
+constexpr size_t kTileCells = size_t(1) << 21;
 
 /// A block of the matrix, and who computes each of its cells.
 struct Block {
