@@ -1,9 +1,9 @@
 /**
  * The distances and losses that are measured, and a count of the work of one cell of each table. The count is read off
- * native/elastic/cell.h and softmin.h: an addition, product, minimum, maximum, comparison, selection, quotient or root
- * is one operation, as is an absolute value; a fused multiply-add is two, a change of sign none; x - y is counted once where a recursion uses it
- * twice. It is not measured. A share of the fused multiply-add ceiling follows from it that cannot reach 1: hard forms
- * have no operation that could be fused, so that half of it is the most they can have.
+ * native/elastic/cell.h and softmin.h: an addition, product, minimum, maximum, absolute value, comparison, selection,
+ * quotient or root is one operation, a fused multiply-add two, a change of sign none; x - y is counted once where a
+ * recursion uses it twice. It is not measured. Hard forms have no operation that could be fused: about half of the fused
+ * multiply-add ceiling is the most that they can have.
  */
 import type { MetricOptions, SoftLoss, SoftOptions } from '../../lib/elastic/index.js';
 import * as javascript from '../peers/elastic-javascript.js';
