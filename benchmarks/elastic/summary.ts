@@ -14,19 +14,39 @@ const titleOf = ({ case: { metric } }: ResultRow): string =>
 const matricesOf = (rows: readonly ResultRow[]): ResultRow[] =>
   rows.filter((row) => row.case.task === 'pairwise');
 
+function lineOf(row: ResultRow): string {
+  const { isa, dtype, threads } = row.case;
+  if (isPeer(row)) return row.contender;
+  return `${isa} ${dtype}${threads === 1 ? '' : `, ${threads} threads`}`;
+}
+
+/**
+ * The matrices by length. A peer has one point at each length, its last: it computes the same whatever the element type.
+ * What was measured at one length alone is left out, unless all was.
+ */
+function drawnRows(rows: readonly ResultRow[]): ResultRow[] {
+  const lines = new Map<string, Map<number, ResultRow>>();
+  for (const row of matricesOf(rows)) {
+    const key = `${row.case.metric} ${lineOf(row)}`;
+    const line = lines.get(key) ?? new Map<number, ResultRow>();
+    lines.set(key, line.set(Number(row.case.length), row));
+  }
+  const all = [...lines.values()];
+  const long = all.filter((line) => line.size > 1);
+  return (long.length > 0 ? long : all).flatMap((line) =>
+    [...line].sort(([a], [b]) => a - b).map(([, row]) => row),
+  );
+}
+
 /** A panel per metric, a line per instruction set, element type and thread count; peers have one line each. */
 export const plot: PlotDesign = {
-  rows: (rows) => matricesOf(rows).sort((a, b) => Number(a.case.length) - Number(b.case.length)),
+  rows: drawnRows,
   size: { title: 'length of series', of: (row) => Number(row.case.length) },
   values: {
     Mcells: { title: 'million cells per second', of: (row) => row.Mcells },
     ns: { title: 'ns per cell', of: (row) => row.Mcells && 1e3 / row.Mcells },
   },
-  line: (row) => {
-    const { isa, dtype, threads } = row.case;
-    if (isPeer(row)) return row.contender;
-    return `${isa} ${dtype}${threads === 1 ? '' : `, ${threads} threads`}`;
-  },
+  line: lineOf,
   panels: (row) => [titleOf(row)],
 };
 

@@ -68,17 +68,39 @@ describe('summarise', () => {
 });
 
 describe('plot', () => {
-  it('has a panel per metric, a line per instruction set, type and threads, and lengths in order', () => {
-    const points = plotPoints(rows, plot, 'Mcells');
+  const softMsm = { metric: 'soft-msm' };
+  const swept = [
+    ...rows,
+    row('softlane', 800, { ...softMsm, length: 512 }),
+    row('javascript', 210, { dtype: 'f64' }),
+    row('javascript', 220, { length: 512, dtype: 'f64' }),
+  ];
+
+  it('has a panel per metric, a line per instruction set and type, and lengths in order', () => {
+    const points = plotPoints(swept, plot, 'Mcells');
     expect(new Set(points.map(({ panel }) => panel))).toEqual(new Set(['DTW', 'Soft-MSM']));
-    const lines = new Set(points.map(({ contender }) => contender));
-    expect(lines).toEqual(new Set(['avx2 f32', 'scalar f32', 'javascript', 'avx2 f32, 2 threads']));
     const main = points.filter(({ panel, contender }) => panel === 'DTW' && contender === 'avx2 f32');
     expect(main.map(({ size, value }) => [size, value])).toEqual([
       [128, 5000],
       [512, 4000],
     ]);
-    expect(plotPoints(rows, plot, 'ns')[0].value).toBeCloseTo(0.2, 12);
+    expect(plotPoints(swept, plot, 'ns')[0].value).toBeCloseTo(0.2, 12);
     expect(Object.keys(plot.values)[0]).toBe('Mcells');
+  });
+
+  it('has one point of a peer at each length, and no line of a single point beside longer ones', () => {
+    const points = plotPoints(swept, plot, 'Mcells');
+    const peer = points.filter(({ contender }) => contender === 'javascript');
+    expect(peer.map(({ size, value }) => [size, value])).toEqual([
+      [128, 210],
+      [512, 220],
+    ]);
+    expect(new Set(points.map(({ contender }) => contender))).toEqual(new Set(['avx2 f32', 'javascript']));
+  });
+
+  it('shows single points where there is nothing else', () => {
+    const single = rows.filter((one) => one.case.length === 128);
+    const lines = new Set(plotPoints(single, plot, 'Mcells').map(({ contender }) => contender));
+    expect(lines).toEqual(new Set(['avx2 f32', 'scalar f32', 'javascript', 'avx2 f32, 2 threads']));
   });
 });
