@@ -5,7 +5,7 @@
 //
 // Ladder (Zen 4, AVX-512, one core, length 128, Gcells/s of float32 / float64; `softlane bench elastic` measures anew):
 //   DTW, four rows at a time           12.9 / 6.6   bound by arithmetic, 6 operations a cell
-//   soft-DTW, two rows                 0.90 / 0.29  two exponentials, a logarithm: bound by multiplications
+//   soft-DTW, two rows                 0.90 / 0.29  two exponentials, a logarithm; one long pair by wave.cc: 1.28 / 0.39
 //   soft-DTW, shares kept              0.81 / 0.24
 //   Soft-MSM, two rows                 0.36 / 0.107 four exponentials, three logarithms, two roots
 //   Soft-MSM, roots by estimate and Newton  0.33 / 0.088  worse: the divider works beside the multipliers, which bind
