@@ -8,7 +8,7 @@ import { chosenAlgorithm } from './kernels/softmax.js';
 import type { SoftmaxAlgorithm } from './kernels/softmax.js';
 import { availableIsas, isa } from './machine.js';
 import type { Isa } from './machine.js';
-import { tuningPath } from './tuning.js';
+import { thresholdsPath } from './tuning.js';
 
 /** A softmax call to be explained. */
 export interface SoftmaxCase {
@@ -44,7 +44,7 @@ export function explain(operation: 'softmax', call: SoftmaxCase): Explanation {
   const outDtype = check.oneOf('outDtype', call.outDtype ?? dtype, DTYPES);
   const wanted = check.oneOf('isa', call.isa ?? isa(), availableIsas());
   const algorithm = chosenAlgorithm(cols, dtype, outDtype, wanted);
-  const source = tuningPath() === null ? 'built-in default' : `calibration in ${tuningPath()}`;
+  const source = thresholdsPath() === null ? 'built-in default' : `calibration in ${thresholdsPath()}`;
   const size = `a row of ${cols} ${dtype} elements`;
   const reason =
     algorithm === 'two-pass'

@@ -2,9 +2,6 @@
  * Calibration of what `auto` chooses: measured once by `tune`, kept in the user's cache folder for each machine, read
  * when the package is loaded. Without it, built-in defaults serve.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
 import * as check from './check.js';
 import type { Floats } from './check.js';
 import { allocate, DTYPES } from './kernels/arguments.js';
@@ -12,6 +9,10 @@ import type { Dtype } from './kernels/arguments.js';
 import { softmax } from './kernels/softmax.js';
 import { isaList, native } from './native.js';
 import { Philox } from './random.js';
+import { entriesOf, useDataflow } from './kernels/dataflow.js';
+import { lastLevelCache, machineKey, readTuning, tuningPath, writeTuning } from './tuning-file.js';
+
+export { machineKey, tuningFile, tuningPath } from './tuning-file.js';
 
 const ISAS = ['scalar', 'avx2', 'avx512'] as const;
 type IsaName = (typeof ISAS)[number];
@@ -29,60 +30,22 @@ export interface Calibration {
 
 const TABLES = ['twoPassFrom', 'streamFrom'] as const;
 
-interface TuningFile {
-  format: 2;
-  machines: Record<string, Calibration & { measured: string }>;
+let measured = false;
+
+/** The file whose thresholds `auto` goes by in softmax, or null for the built-in ones. */
+export function thresholdsPath(): string | null {
+  return measured ? tuningPath() : null;
 }
 
-/** Where the calibration is kept: SOFTLANE_TUNING (a path, or 'off'), else in the user's cache folder; null: off. */
-export function tuningFile(): string | null {
-  const wish = process.env.SOFTLANE_TUNING;
-  if (wish === 'off') return null;
-  if (wish) return wish;
-  try {
-    return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'softlane', 'tuning.json');
-  } catch {
-    return null; // a user without a home has no cache folder either
-  }
-}
-
-/** A calibration holds for one kind of machine: CPU, caches, instruction sets. */
-export function machineKey(): string {
-  const machine = native('machine')() as { cpu: string; caches: { l1d: number; l2: number; l3: number } };
-  const { l1d, l2, l3 } = machine.caches;
-  return `${machine.cpu} ${l1d}/${l2}/${l3} ${isaList.join('+')}`;
-}
-
-/** Bytes of the last-level cache; 32 MiB where the system does not say. */
-function lastLevelCache(): number {
-  const machine = native('machine')() as { caches: { l3: number } };
-  return machine.caches.l3 || 2 ** 25;
-}
-
-let loaded: string | null = null;
-
-/** The file whose calibration is in use, or null. */
-export function tuningPath(): string | null {
-  return loaded;
-}
-
-function read(path: string): TuningFile | null {
-  if (!existsSync(path)) return null;
-  try {
-    const file = JSON.parse(readFileSync(path, 'utf8')) as TuningFile;
-    return file.format === 2 && typeof file.machines === 'object' && file.machines !== null ? file : null;
-  } catch {
-    return null; // a damaged cache is no reason to fail: `info` shows that no calibration is in use
-  }
-}
-
-function apply(calibration: Calibration): void {
+function apply(calibration: Partial<Calibration>): void {
   for (const table of TABLES) {
     ISAS.forEach((isa, i) =>
       DTYPES.forEach((dtype, d) => {
         const bytes = calibration[table]?.[isa]?.[dtype];
-        if (bytes === null) native('setTuning')(table, i, d, Infinity);
-        else if (typeof bytes === 'number' && bytes >= 0) native('setTuning')(table, i, d, bytes);
+        const known = bytes === null ? Infinity : bytes;
+        if (typeof known !== 'number' || !(known >= 0)) return;
+        native('setTuning')(table, i, d, known);
+        measured = true;
       }),
     );
   }
@@ -90,11 +53,11 @@ function apply(calibration: Calibration): void {
 
 /** Reads the calibration of this machine, if there is one. Called when the package is loaded. */
 export function loadTuning(): void {
-  const path = tuningFile();
-  const entry = path === null ? undefined : read(path)?.machines[machineKey()];
+  const entry = readTuning();
   if (!entry) return;
-  apply(entry);
-  loaded = path;
+  apply(entry as Partial<Calibration>);
+  const entries = entriesOf(entry.dataflow);
+  if (entries.length > 0) useDataflow({ device: machineKey(), entries });
 }
 
 /** Options of `tune`. */
@@ -213,21 +176,16 @@ export async function tune(options: TuneOptions = {}): Promise<Calibration> {
   return result;
 }
 
-/** Merges the calibration of this machine into the file, atomically. */
+/** Merges the thresholds of this machine into the file. */
 function save(calibration: Calibration): void {
-  const path = tuningFile();
-  if (path === null) return;
-  const file: TuningFile = read(path) ?? { format: 2, machines: {} };
-  const known: Calibration = file.machines[machineKey()] ?? { twoPassFrom: {}, streamFrom: {} };
-  for (const table of TABLES) {
-    for (const isa of ISAS) {
-      if (calibration[table][isa]) known[table][isa] = { ...known[table][isa], ...calibration[table][isa] };
-    }
-  }
-  file.machines[machineKey()] = { ...known, measured: new Date().toISOString() };
-  mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, JSON.stringify(file, null, 2));
-  renameSync(temporary, path);
-  loaded = path;
+  writeTuning((known) => {
+    const tables = TABLES.map((table) => {
+      const merged: Thresholds = { ...(known[table] as Thresholds | null | undefined) };
+      for (const isa of ISAS) {
+        if (calibration[table][isa]) merged[isa] = { ...merged[isa], ...calibration[table][isa] };
+      }
+      return [table, merged] as const;
+    });
+    return { ...known, ...Object.fromEntries(tables) };
+  });
 }
