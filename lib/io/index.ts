@@ -22,3 +22,12 @@ export { parseTable, readTable, type LabelColumn, type TableFile, type TableOpti
 export { readSeries, type SeriesFile, type SeriesFileOptions } from './series-file.js';
 export { SeriesFileError, type SeriesFileErrorCode } from './series-error.js';
 export type { SeriesDtype, SeriesReadOptions } from './series-text.js';
+export { openSafetensors, type SafetensorsFile, type TensorInfo } from './safetensors.js';
+export {
+  writeSafetensors,
+  type SafetensorsWriteOptions,
+  type TensorInput,
+  type TensorSource,
+} from './safetensors-writer.js';
+export type { ReadableDtype, SafetensorsData, SafetensorsDtype } from './safetensors-dtype.js';
+export { CheckpointError, type CheckpointProblem } from './checkpoint-error.js';
