@@ -27,10 +27,10 @@ export interface QuestionOptions {
 
 /** The work of one call, counted by a model, not measured. */
 export interface Work {
-  /** Elements of input, or cells of the tables of a dynamic programme: what times and rates are told in. */
+  /** Elements of input, cells of the tables of a dynamic programme, or tokens: what times and rates are told in. */
   elements: number;
-  /** What `elements` counts; default `element`. */
-  unit?: 'element' | 'cell';
+  /** What `elements` counts; default `element`. `product`: outputs of a product, of which no rate is told. */
+  unit?: 'element' | 'cell' | 'token' | 'product';
   /** Bytes read plus bytes written by the algorithm; 0 where they are not counted. */
   bytes: number;
   /** Floating-point operations, a fused multiply-add counting as two; 0 where they are not counted. */

@@ -47,6 +47,8 @@ export interface ResultRow {
   Gflops?: number;
   /** Million cells of dynamic programming per second. */
   Mcells?: number;
+  /** Tokens generated per second, those of all sequences of a batch together. */
+  tokensPerSecond?: number;
   /** Time that the binding ceiling allows divided by the measured median: 1 is as fast as the machine can. */
   ofCeiling?: number;
   /** Why the row should not be trusted at face value; absent where nothing is wrong. */
@@ -129,7 +131,7 @@ export function parseResults(value: unknown, source: string): Results {
     const parameters = fields.get('case').object();
     for (const name of parameters.names()) parameters.get(name).scalar();
     for (const name of ['medianNs', 'spread', 'samples']) fields.get(name).number();
-    for (const name of ['GBps', 'Gflops', 'Mcells', 'ofCeiling'])
+    for (const name of ['GBps', 'Gflops', 'Mcells', 'tokensPerSecond', 'ofCeiling'])
       if (fields.has(name)) fields.get(name).number();
     if (fields.has('flags')) for (const flag of fields.get('flags').array()) flag.string();
   }

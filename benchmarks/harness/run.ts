@@ -143,6 +143,7 @@ function toRow(
       ...(work.bytes > 0 && { GBps: work.bytes / medianNs }),
       ...(work.flops > 0 && { Gflops: work.flops / medianNs }),
       ...(work.unit === 'cell' && { Mcells: (work.elements / medianNs) * 1e3 }),
+      ...(work.unit === 'token' && { tokensPerSecond: (work.elements / medianNs) * 1e9 }),
       ...(floor.ns > 0 && { ofCeiling: floor.ns / medianNs }),
       ...(flags.length > 0 && { flags }),
     },

@@ -23,8 +23,10 @@ const COLUMNS: readonly Column[] = [
   { head: 'min', text: ({ measurement }) => formatTime(measurement.minNs) },
   {
     head: 'ns/elem',
-    text: ({ result, work }) => orBlank(work.unit === 'cell' ? undefined : result.medianNs / work.elements),
+    text: ({ result, work: { unit = 'element', elements } }) =>
+      orBlank(unit === 'element' ? result.medianNs / elements : undefined),
   },
+  { head: 'tokens/s', text: ({ result }) => orBlank(result.tokensPerSecond) },
   { head: 'Mcells/s', text: ({ result }) => orBlank(result.Mcells) },
   { head: 'spread', text: ({ result }) => `${(result.spread * 100).toFixed(1)}%` },
   { head: 'GB/s', text: ({ result }) => orBlank(result.GBps) },

@@ -1,7 +1,7 @@
 /** The contenders that are not softlane: plain JavaScript, and packages from npm where they are installed. */
 import type { Check, CaseContender } from '../harness/question.js';
 import { crossEntropyJavaScript, logSumExpJavaScript, softmaxJavaScript } from '../peers/javascript.js';
-import { loadOnnxRuntime, onnxSoftmax, type OnnxRuntime, type OnnxSoftmax } from '../peers/onnxruntime.js';
+import { loadOnnxRuntime, onnxSoftmax, type OnnxRuntime, type OnnxRun } from '../peers/onnxruntime.js';
 import { loadTfjs, TFJS, tfjsSoftmax, type Tfjs, type TfjsSoftmax } from '../peers/tfjs.js';
 import { parametersOf, poisoned, workFor, type Bench } from './bench.js';
 import { checkRowValues, checkSoftmax, OWN_ALLOWANCE, PEER_ALLOWANCE } from './check.js';
@@ -106,7 +106,7 @@ function javaScript(bench: Bench, x: Float32Array | Float64Array): CaseContender
   return { ...shared, run, check };
 }
 
-function onnx(bench: Bench, session: OnnxSoftmax): CaseContender {
+function onnx(bench: Bench, session: OnnxRun): CaseContender {
   const { spec, x, outs, references } = bench;
   let turn = 0;
   return {

@@ -78,6 +78,17 @@ describe('runCases', () => {
     for (const name of ['GBps', 'Gflops', 'ofCeiling']) expect(row).not.toHaveProperty(name);
   });
 
+  it('tells tokens per second where tokens are counted, and no rate of the outputs of a product', async () => {
+    const of = (name: string, unit: 'token' | 'product') => ({
+      ...contender(name),
+      work: { elements: 4, unit, bytes: 0, flops: 0 } as const,
+    });
+    const { cases } = await runCases([caseOf('one', [of('a', 'token'), of('b', 'product')])], quick);
+    const [a, b] = cases[0].rows.map((row) => row.result);
+    expect(a.tokensPerSecond).toBeCloseTo(4e9 / a.medianNs, 3);
+    for (const name of ['tokensPerSecond', 'Mcells']) expect(b).not.toHaveProperty(name);
+  });
+
   it('checks every answer before any timing, and does not time a wrong one', async () => {
     const log: string[] = [];
     const logging = (name: string, worst: number): CaseContender => ({

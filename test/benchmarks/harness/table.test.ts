@@ -31,6 +31,17 @@ describe('renderCase', () => {
     expect(line).toMatch(/^softlane +avx2 +2\.00 ms +1\.80 ms +500 +2\.0% +1\.00 .* 15$/);
   });
 
+  it('shows tokens per second where tokens are counted, and neither that nor times of outputs of a product', () => {
+    const rates = { GBps: undefined, Gflops: undefined, ofCeiling: undefined };
+    const head = (unit: 'token' | 'product', tokensPerSecond?: number): string => {
+      const work = { elements: 4, unit, bytes: 0, flops: 0 };
+      const row = timedRow(sampleRow('softlane', 2e6, {}, { ...rates, tokensPerSecond }), { work });
+      return renderCase('decode', [row]).split('\n')[1];
+    };
+    expect(head('token', 2000)).toMatch(/^contender +isa +median +min +tokens\/s +spread +x best +samples$/);
+    expect(head('product')).toMatch(/^contender +isa +median +min +spread +x best +samples$/);
+  });
+
   it('shows flags, and that a peer has its own instructions', () => {
     const row = timedRow(sampleRow('javascript', 100), { peer: true });
     row.measurement.flags = ['below timer resolution', 'few samples'];

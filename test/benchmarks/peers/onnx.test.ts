@@ -1,4 +1,4 @@
-import { softmaxModel, varint } from '../../../benchmarks/peers/onnx-model.js';
+import { matMulModel, softmaxModel, varint } from '../../../benchmarks/peers/onnx-model.js';
 import { runModule } from '../run-module.js';
 
 describe('varint', () => {
@@ -18,6 +18,16 @@ describe('softmaxModel', () => {
   it('names its node, input and output', () => {
     const text = Buffer.from(softmaxModel([64, 1000])).toString('latin1');
     for (const name of ['Softmax', 'axis', 'x', 'y']) expect(text).toContain(name);
+  });
+});
+
+describe('matMulModel', () => {
+  it('holds the weights as a constant, as they are in memory', () => {
+    const w = Float32Array.from({ length: 3000 }, (_, i) => i);
+    const bytes = Buffer.from(matMulModel(w.subarray(1000), { m: 2, n: 40, k: 50 }));
+    for (const name of ['MatMul', 'x', 'w', 'y']) expect(bytes.toString('latin1')).toContain(name);
+    expect(bytes.includes(Buffer.from(w.buffer, 4000))).toBe(true);
+    expect(bytes.includes(Buffer.from(w.buffer))).toBe(false);
   });
 });
 
@@ -48,6 +58,60 @@ describe('onnxruntime-node', () => {
     const { code, stdout, stderr } = await runModule(compute(type));
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(Number(stdout)).toBeLessThan(tolerance);
+  });
+
+  it('multiplies by constant weights of each session', async () => {
+    const { code, stdout, stderr } = await runModule(`
+      import { loadOnnxRuntime, onnxMatMul } from './dist/esm/benchmarks/peers/onnxruntime.js';
+      import { gemmJavaScript } from './dist/esm/benchmarks/peers/llm-javascript.js';
+      const runtime = await loadOnnxRuntime();
+      const shape = { m: 3, n: 10, k: 70 };
+      const { m, n, k } = shape;
+      const numbers = (length) => Float32Array.from({ length }, (_, i) => Math.sin(i * i));
+      const [a, w] = [numbers(m * k), numbers(n * k)];
+      const transposed = w.map((_, i) => w[(i % n) * k + Math.floor(i / n)]);
+      const expected = new Float32Array(m * n);
+      gemmJavaScript(a, w, shape, expected);
+      const out = new Float32Array(m * n);
+      const sessions = await onnxMatMul(runtime, a, transposed, shape, out, { threads: 1, copies: 2 });
+      let worst = 0;
+      for (const i of [0, 1]) {
+        out.fill(NaN);
+        await sessions.run(i);
+        out.forEach((y, j) => (worst = Math.max(worst, Math.abs(y - expected[j]))));
+      }
+      await sessions.release();
+      process.stdout.write(String(worst));
+    `);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(Number(stdout)).toBeLessThan(1e-5);
+  });
+
+  it('attends to each of several caches', async () => {
+    const { code, stdout, stderr } = await runModule(`
+      import { loadOnnxRuntime, onnxAttention } from './dist/esm/benchmarks/peers/onnxruntime.js';
+      import { attentionJavaScript } from './dist/esm/benchmarks/peers/llm-javascript.js';
+      const runtime = await loadOnnxRuntime();
+      const sizes = { kvHeads: 2, group: 3, headDim: 16, length: 37 };
+      const numbers = (length, seed) => Float32Array.from({ length }, (_, i) => Math.sin(i * i + seed));
+      const q = numbers(2 * 3 * 16, 1);
+      const caches = [2, 3].map((seed) => {
+        return { keys: numbers(2 * 37 * 16, seed), values: numbers(2 * 37 * 16, seed + 10) };
+      });
+      const [out, expected] = [new Float32Array(q.length), new Float32Array(q.length)];
+      const session = await onnxAttention(runtime, { q, caches, out, ...sizes, threads: 1 });
+      let worst = 0;
+      for (const [i, { keys, values }] of caches.entries()) {
+        out.fill(NaN);
+        await session.run(i);
+        attentionJavaScript(q, keys, values, sizes, expected, new Float64Array(37));
+        out.forEach((y, j) => (worst = Math.max(worst, Math.abs(y - expected[j]))));
+      }
+      await session.release();
+      process.stdout.write(String(worst));
+    `);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(Number(stdout)).toBeLessThan(1e-5);
   });
 
   it('is left out with a line that says so where it is not installed', async () => {
