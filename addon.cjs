@@ -19,6 +19,7 @@ module.exports = function loadAddon() {
   }
   addon.version = require('./package.json').version;
   addon.path = load.resolve(__dirname);
+  addon.root = __dirname;
   return addon;
 };
 

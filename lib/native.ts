@@ -15,8 +15,12 @@ export function native(name: string): Operation {
   return table[name];
 }
 
-/** The package's version, and the file that the addon was loaded from. */
-export const { version: packageVersion, path: addonPath } = addon as { version: string; path: string };
+/** The package's version, the file that the addon was loaded from, and the folder that the package lies in. */
+export const {
+  version: packageVersion,
+  path: addonPath,
+  root: packageRoot,
+} = addon as { version: string; path: string; root: string };
 
 /** The instruction sets that this CPU and operating system support, best first. */
 export const isaList = addon.isas as string[];

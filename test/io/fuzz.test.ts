@@ -120,10 +120,7 @@ describe('safetensors', () => {
       fc.constantFrom(-1, 0.5, 2 ** 31, 2 ** 32, 2 ** 53 - 1, 2 ** 53, 2 ** 63, 1e300),
     );
     const some = <T>(sound: fc.Arbitrary<T>): fc.Arbitrary<unknown> =>
-      fc.oneof(
-        { weight: 8, arbitrary: sound },
-        { weight: 1, arbitrary: fc.jsonValue() },
-      );
+      fc.oneof({ weight: 8, arbitrary: sound }, { weight: 1, arbitrary: fc.jsonValue() });
     const tensor = fc.record(
       {
         dtype: some(fc.constantFrom('F32', 'BF16', 'F64', 'U8', 'F4', 'I64', 'BOOL')),
