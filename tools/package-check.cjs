@@ -78,6 +78,9 @@ function checkContents({ files, unpackedSize, size }) {
     'binding.gyp',
     'native/isa.json',
     'addon.d.cts',
+    'models/llama-kjv/config.json',
+    'models/llama-kjv/model.safetensors',
+    'models/llama-kjv/tokenizer.json',
   ]) {
     if (!paths.includes(wanted)) throw new Error(`the package lacks ${wanted}`);
   }
@@ -134,7 +137,11 @@ const USE = `
   const p = softlane.softmax(Float32Array.of(1, 2, 3, 4));
   const known = [0.0320586033, 0.0871443187, 0.2368828181, 0.6439142599];
   if (known.some((each, i) => Math.abs(p[i] - each) > 1e-7)) throw new Error('softmax gave ' + p);
-  const later = softlane.softmaxAsync(Float32Array.of(1, 2, 3, 4)).then((q) => {
+  const model = llm.LlamaModel.embedded().then(({ config }) => {
+    if (config.vocabSize !== 256) throw new Error('the embedded model has ' + config.vocabSize + ' tokens');
+  });
+  const later = softlane.softmaxAsync(Float32Array.of(1, 2, 3, 4)).then(async (q) => {
+    await model;
     if (q.join() !== p.join()) throw new Error('the promise form gave ' + q);
     console.log(form + ': ' + p.join(' ') + ' on ' + softlane.info().isa + ', ' + Object.keys(io).sort().join(' '));
   });
@@ -145,8 +152,8 @@ function use(folder, env) {
   const node = (args) => capture(process.execPath, args, { cwd: folder, env });
   const npx = (...args) =>
     node([join(dirname(npmScript()), 'npx-cli.js'), '--no-install', '--offline', ...args]);
-  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; import * as elastic from 'softlane/elastic'; import * as pieces from 'softlane/pieces'; const form = 'import';${USE} await later;`;
-  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const elastic = require('softlane/elastic'); const pieces = require('softlane/pieces'); const form = 'require';${USE}`;
+  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; import * as elastic from 'softlane/elastic'; import * as llm from 'softlane/llm'; import * as pieces from 'softlane/pieces'; const form = 'import';${USE} await later;`;
+  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const elastic = require('softlane/elastic'); const llm = require('softlane/llm'); const pieces = require('softlane/pieces'); const form = 'require';${USE}`;
   step(node(['--input-type=module', '-e', imported]).trim());
   step(node(['--input-type=commonjs', '-e', required]).trim());
 
