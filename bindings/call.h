@@ -109,6 +109,7 @@ class Reader {
     if constexpr (std::is_same_v<T, float>) return Element::float32;
     else if constexpr (std::is_same_v<T, double>) return Element::float64;
     else if constexpr (std::is_same_v<T, int32_t>) return Element::int32;
+    else if constexpr (std::is_same_v<T, uint8_t>) return Element::uint8;
     else return Element::other;
   }
   template <template <class> class A, class T>

@@ -15,11 +15,23 @@ Element elementFrom(napi_typedarray_type type) {
     case napi_float64_array: return Element::float64;
     case napi_int32_array: return Element::int32;
     case napi_uint16_array: return Element::uint16;
+    case napi_int8_array: return Element::int8;
+    case napi_uint8_array: return Element::uint8;
     default: return Element::other;
   }
 }
 
-size_t sizeOf(Element element) { return element == Element::float64 ? 8 : element == Element::uint16 ? 2 : 4; }
+/// Bytes of an element; of an unknown kind at least as many as it has.
+size_t sizeOf(Element element) {
+  switch (element) {
+    case Element::int8:
+    case Element::uint8: return 1;
+    case Element::uint16: return 2;
+    case Element::float32:
+    case Element::int32: return 4;
+    default: return 8;
+  }
+}
 
 constexpr double kMaxSafeInteger = 9007199254740991.0;
 

@@ -13,6 +13,26 @@ export type { RowMap, RowMapAsync, RowOptions, SoftmaxAlgorithm, SoftmaxOptions 
 export * from './kernels/losses.js';
 export * from './kernels/extended.js';
 export * from './kernels/convert.js';
+export * from './kernels/gemm.js';
+export {
+  PackedWeights,
+  embed,
+  embedAsync,
+  packWeightRows,
+  packWeightRowsAsync,
+  packWeights,
+  packWeightsAsync,
+  quantizeWeights,
+} from './kernels/weights.js';
+export type {
+  EmbedOptions,
+  PackOptions,
+  PackRowsOptions,
+  QuantizedWeights,
+  WeightArray,
+  WeightShape,
+  WeightType,
+} from './kernels/weights.js';
 export { availableIsas, ceilings, info, isa, memory, setIsa, setThreads, threads } from './machine.js';
 export type { Ceilings, CeilingsOptions, Info, Isa, Memory } from './machine.js';
 export { explain } from './explain.js';

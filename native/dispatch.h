@@ -1,6 +1,7 @@
 // The table of kernels of one instruction set, and the prototypes of every build, from catalogue.def. C headers only.
 #pragma once
 #include "elastic/elastic.h"
+#include "gemm/gemm.h"
 #include "types.h"
 
 namespace softlane {

@@ -14,6 +14,8 @@
 //   bitOr                 of the representations
 //   select(less(a, b), x, y)    x where a < b; lessEqual likewise; a mask's type is the instruction set's own
 //   reduceAdd, reduceMax  by halves: a fixed order
+//   loadPairs(p, lo, hi)  2 * lanes bf16: the even ones into lo, the odd ones into hi
+//   prefetch(p)           asks for the cache line of p, which need not be mapped
 #pragma once
 #include <math.h>
 #include <string.h>
@@ -57,6 +59,13 @@ struct ComputeOf<double> {
 };
 template <class Storage>
 using Compute = typename ComputeOf<Storage>::Type;
+
+/// Only a hint: the address may be anywhere.
+SOFTLANE_INLINE void prefetch(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 3);
+#endif
+}
 
 /// The lowest finite number.
 template <class S>

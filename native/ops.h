@@ -4,16 +4,17 @@
 
 #include "cpu.h"
 #include "elastic/elastic.h"
+#include "gemm/gemm.h"
 #include "parallel.h"
 #include "types.h"
 
 namespace softlane {
 
-enum class Element : uint8_t { float32, float64, int32, uint16, other };
+enum class Element : uint8_t { float32, float64, int32, uint16, int8, uint8, other };
 
 struct Any {};
 
-/// A typed array that is read. In<Any> takes Float32Array, Float64Array and Uint16Array.
+/// A typed array that is read. In<Any> takes any kind: the operation checks which.
 template <class T>
 struct In {
   const T* data = nullptr;
@@ -50,6 +51,7 @@ struct Maybe : A {};
 enum class Algorithm : uint8_t { automatic, twoPass, online, blocked, recompute, reload };
 enum class EmptyRow : uint8_t { zero, nan };
 enum class Reduction : uint8_t { none, sum, mean };
+enum class GemmPath : uint8_t { gemv, flat, blocked };
 enum class Stores : uint8_t { automatic, ordinary, streaming };
 
 /// The strings that stand for an enumeration in JavaScript, in its order.
@@ -82,6 +84,18 @@ struct Names<Reduction> {
 };
 
 template <>
+struct Names<WeightType> {
+  static constexpr const char* list[] = {"f32", "bf16", "f16", "int8"};
+};
+template <>
+struct Names<Activation> {
+  static constexpr const char* list[] = {"none", "silu", "gelu", "gelu-tanh", "relu"};
+};
+template <>
+struct Names<GemmPath> {
+  static constexpr const char* list[] = {"gemv", "flat", "blocked"};
+};
+template <>
 struct Names<Metric> {
   static constexpr const char* list[] = {"squared", "euclidean", "dtw",  "ddtw", "wdtw", "wddtw", "adtw",   "shapeDtw",
                                          "erp",     "edr",       "lcss", "twe",  "msm",  "sbd",   "softMsm"};
@@ -108,6 +122,8 @@ const char* nameOf(Element element);
 
 /// Throws unless an array of this element type can hold `dtype`.
 void requireStorage(const char* argument, Element element, Dtype dtype);
+/// Throws unless an array of this element type can hold weights of the type.
+void requireWeights(const char* argument, Element element, WeightType type);
 /// Throws unless `length` elements hold `rows` rows of `cols` elements whose starts are `stride` apart.
 void requireMatrix(const char* argument, size_t length, size_t rows, size_t cols, size_t stride);
 /// Throws unless 1e-30 <= temperature <= 1e30.

@@ -89,7 +89,7 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   template <class T>
-  T* as() {
+  T* as() const {
     return static_cast<T*>(data_);
   }
   static size_t bytesNow();

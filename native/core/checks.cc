@@ -10,6 +10,8 @@ const char* nameOf(Element element) {
     case Element::float64: return "Float64Array";
     case Element::int32: return "Int32Array";
     case Element::uint16: return "Uint16Array";
+    case Element::int8: return "Int8Array";
+    case Element::uint8: return "Uint8Array";
     default: return "another typed array";
   }
 }
@@ -20,6 +22,16 @@ void requireStorage(const char* argument, Element element, Dtype dtype) {
                                                : Element::uint16;
   if (element != wanted)
     throw typeError(argument, std::string("a ") + nameOf(wanted) + " for dtype " + Names<Dtype>::list[int(dtype)],
+                    nameOf(element));
+}
+
+void requireWeights(const char* argument, Element element, WeightType type) {
+  const Element wanted = type == WeightType::f32    ? Element::float32
+                         : type == WeightType::int8 ? Element::int8
+                                                    : Element::uint16;
+  if (element != wanted)
+    throw typeError(argument,
+                    std::string("a ") + nameOf(wanted) + " for weights of type " + Names<WeightType>::list[int(type)],
                     nameOf(element));
 }
 

@@ -27,6 +27,9 @@ struct F32 {
   static SOFTLANE_INLINE F32 load(const f16* p) {
     return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))};
   }
+  static SOFTLANE_INLINE F32 load(const int8_t* p) {
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))))};
+  }
   static SOFTLANE_INLINE F32 load(const float* p, size_t n, float fill) {
     __m256i mask = firstLanes(n);
     return {_mm256_blendv_ps(_mm256_set1_ps(fill), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask))};
@@ -224,6 +227,12 @@ SOFTLANE_INLINE __m256d lessEqual(F64 a, F64 b) { return _mm256_cmp_pd(a.v, b.v,
 SOFTLANE_INLINE F64 select(__m256d mask, F64 a, F64 b) { return {_mm256_blendv_pd(b.v, a.v, mask)}; }
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm256_sqrt_pd(a.v)}; }
 SOFTLANE_INLINE F64 abs(F64 a) { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.v)}; }
+
+SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
+  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  lo = {_mm256_castsi256_ps(_mm256_slli_epi32(words, 16))};
+  hi = {_mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(int(0xffff0000))))};
+}
 
 SOFTLANE_INLINE void streamFence() { _mm_sfence(); }
 

@@ -22,6 +22,13 @@ struct F32 {
   static SOFTLANE_INLINE F32 load(const float* p, size_t n, float fill) {
     return {_mm512_mask_loadu_ps(_mm512_set1_ps(fill), firstLanes(n), p)};
   }
+  static SOFTLANE_INLINE F32 load(const int8_t* p) {
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))))};
+  }
+  static SOFTLANE_INLINE F32 load(const int8_t* p, size_t n, float fill) {
+    const __m512i wide = _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(firstLanes(n), p));
+    return {_mm512_mask_cvtepi32_ps(_mm512_set1_ps(fill), firstLanes(n), wide)};
+  }
   template <class T>
   static SOFTLANE_INLINE F32 load(const T* p) {
     return widen(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)), T{});
@@ -214,6 +221,12 @@ SOFTLANE_INLINE __mmask8 less(F64 a, F64 b) { return _mm512_cmp_pd_mask(a.v, b.v
 SOFTLANE_INLINE __mmask8 lessEqual(F64 a, F64 b) { return _mm512_cmp_pd_mask(a.v, b.v, _CMP_LE_OQ); }
 SOFTLANE_INLINE F64 select(__mmask8 mask, F64 a, F64 b) { return {_mm512_mask_mov_pd(b.v, mask, a.v)}; }
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm512_sqrt_pd(a.v)}; }
+
+SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
+  const __m512i words = _mm512_loadu_si512(p);
+  lo = {_mm512_castsi512_ps(_mm512_slli_epi32(words, 16))};
+  hi = {_mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(int(0xffff0000))))};
+}
 
 SOFTLANE_INLINE void streamFence() { _mm_sfence(); }
 

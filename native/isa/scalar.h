@@ -13,6 +13,7 @@ SOFTLANE_INLINE To bitCast(From from) {
 }
 
 SOFTLANE_INLINE float toFloat(float v) { return v; }
+SOFTLANE_INLINE float toFloat(int8_t v) { return v; }
 SOFTLANE_INLINE float toFloat(bf16 v) { return bitCast<float>(uint32_t(v.bits) << 16); }
 SOFTLANE_INLINE float toFloat(f16 v) {
   uint32_t sign = uint32_t(v.bits & 0x8000) << 16, rest = v.bits & 0x7fff;
@@ -157,6 +158,11 @@ SOFTLANE_INLINE bool lessEqual(F64 a, F64 b) { return a.v <= b.v; }
 SOFTLANE_INLINE F64 select(bool mask, F64 a, F64 b) { return mask ? a : b; }
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {__builtin_sqrt(a.v)}; }
 SOFTLANE_INLINE F64 abs(F64 a) { return {__builtin_fabs(a.v)}; }
+
+SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
+  lo = F32::load(p);
+  hi = F32::load(p + 1);
+}
 
 SOFTLANE_INLINE void streamFence() {}
 
