@@ -31,57 +31,61 @@ enum Setting { kTemperature, kTopK, kTopP, kMinP, kPenalty, kUniform, kSettings 
 /// What a row gets instead of a token when its logits are not a distribution.
 enum Refusal : int32_t { kHoldsNan = -1, kHoldsInfinity = -2, kAllMasked = -3 };
 
-struct Candidate {
-  float logit, weight;
-  int32_t id;
-};
-
 /// Smaller for larger logits; -0 and 0 are the same.
 uint32_t keyOf(float logit) {
   const float canonical = logit + 0.0f;
   uint32_t bits;
   std::memcpy(&bits, &canonical, sizeof bits);
-  return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
+  const uint32_t negative = 0u - (bits >> 31);  // all ones or none: signs are as good as random to a branch
+  return ~(bits ^ (negative | 0x80000000u));
+}
+
+/// Copies the ids that `keeps` to the front, in order; returns how many. Without a branch, for the same reason.
+template <class Keeps>
+size_t compact(const int32_t* from, size_t n, int32_t* to, Keeps keeps) {
+  size_t kept = 0;
+  for (size_t i = 0; i < n; i++) {
+    const int32_t id = from[i];
+    to[kept] = id;
+    kept += keeps(id) ? 1 : 0;
+  }
+  return kept;
 }
 
 /// The last of a beginning of the order.
 struct Cut {
-  uint32_t key = ~0u;
-  int32_t id = std::numeric_limits<int32_t>::max();
-  bool keeps(const Candidate& c) const {
-    const uint32_t own = keyOf(c.logit);
-    return own < key || (own == key && c.id <= id);
-  }
+  uint32_t key;
+  int32_t id;
 };
 
-/// Where the shortest beginning ends that weighs at least `target`. `list` is in rising order of ids, and is used up.
+/// Where the shortest beginning of `n` > 0 ids ends that weighs at least `target`. They come in rising order; `work` has
+/// room for n.
 template <class Weight>
-Cut beginning(std::vector<Candidate>& list, double target, Weight weight) {
+Cut beginning(const float* logits, const int32_t* ids, size_t n, int32_t* work, double target, Weight weight) {
   double before = 0;
-  while (!list.empty()) {
+  for (;;) {
     uint32_t low = ~0u, high = 0;
-    for (const Candidate& c : list) {
-      low = std::min(low, keyOf(c.logit));
-      high = std::max(high, keyOf(c.logit));
+    for (size_t i = 0; i < n; i++) {
+      const uint32_t key = keyOf(logits[ids[i]]);
+      low = std::min(low, key);
+      high = std::max(high, key);
     }
     if (low == high) {  // ties: lower ids come first
-      for (const Candidate& c : list)
-        if ((before += weight(c)) >= target) return {low, c.id};
-      return {low, list.back().id};
+      for (size_t i = 0; i < n; i++)
+        if ((before += weight(ids[i])) >= target) return {low, ids[i]};
+      return {low, ids[n - 1]};
     }
     int shift = 0;
     while ((high - low) >> shift >= 1u << kDigit) shift++;
     double sums[1 << kDigit] = {};
-    for (const Candidate& c : list) sums[(keyOf(c.logit) - low) >> shift] += weight(c);
+    for (size_t i = 0; i < n; i++) sums[(keyOf(logits[ids[i]]) - low) >> shift] += weight(ids[i]);
     const uint32_t last = (high - low) >> shift;
     uint32_t digit = 0;
     while (digit < last && before + sums[digit] < target) before += sums[digit++];
-    size_t kept = 0;
-    for (const Candidate& c : list)
-      if ((keyOf(c.logit) - low) >> shift == digit) list[kept++] = c;
-    list.resize(kept);  // not empty: either it holds what meets the target, or `high`
+    // Not empty: the digit either holds what meets the target, or `high`.
+    n = compact(ids, n, work, [&](int32_t id) { return (keyOf(logits[id]) - low) >> shift == digit; });
+    ids = work;
   }
-  return {};
 }
 
 struct Settings {
@@ -100,7 +104,14 @@ struct Changes {
 class Sampler {
  public:
   explicit Sampler(size_t vocab)
-      : n_(vocab), spans_((vocab + kSpan - 1) / kSpan), weights_(vocab * sizeof(float)), tops_(spans_), sums_(spans_) {}
+      : n_(vocab),
+        spans_((vocab + kSpan - 1) / kSpan),
+        scratch_(vocab * (sizeof(float) + 2 * sizeof(int32_t))),
+        weights_(scratch_.as<float>()),
+        list_(scratch_.as<int32_t>() + vocab),
+        work_(list_ + vocab),
+        tops_(spans_),
+        sums_(spans_) {}
 
   /// Reads a row. 0, or why it cannot be sampled from.
   int32_t read(const void* row, Dtype dtype, const Changes& changes, double penalty) {
@@ -145,19 +156,18 @@ class Sampler {
   void best(size_t count, int32_t* ids, double* logProbabilities) {
     gather(count, -1);
     trim(count);
-    std::sort(list_.begin(), list_.end(), [](const Candidate& a, const Candidate& b) {
-      const uint32_t ka = keyOf(a.logit), kb = keyOf(b.logit);
-      return ka < kb || (ka == kb && a.id < b.id);
+    std::sort(list_, list_ + listed_, [this](int32_t a, int32_t b) {
+      const uint32_t ka = keyOf(logits_[a]), kb = keyOf(logits_[b]);
+      return ka < kb || (ka == kb && a < b);
     });
     for (size_t i = 0; i < count; i++) {
-      ids[i] = i < list_.size() ? list_[i].id : -1;
-      logProbabilities[i] = i < list_.size() ? logProbability(list_[i].id) : -kInfinity;
+      ids[i] = i < listed_ ? list_[i] : -1;
+      logProbabilities[i] = i < listed_ ? logProbability(list_[i]) : -kInfinity;
     }
   }
 
  private:
   size_t lengthOf(size_t span) const { return std::min(kSpan, n_ - span * kSpan); }
-  float* weights() { return weights_.as<float>(); }
 
   void change(const void* row, Dtype dtype, const Changes& changes, double penalty) {
     if (!changed_) changed_ = std::make_unique<Scratch>(n_ * sizeof(float));
@@ -190,10 +200,8 @@ class Sampler {
     total_ = 0;
     for (size_t start = 0; start < n_; start += kBlock) {
       const size_t end = std::min(start + kBlock, n_);
-      kernels().exp_store_sum(logits_ + start, Dtype::f32, weights() + start, end - start, form, top_, nullptr,
-                              &unused);
-      for (size_t i = start; i < end; i += kSpan)
-        total_ += sums_[i / kSpan] = sumOf(weights() + i, lengthOf(i / kSpan));
+      kernels().exp_store_sum(logits_ + start, Dtype::f32, weights_ + start, end - start, form, top_, nullptr, &unused);
+      for (size_t i = start; i < end; i += kSpan) total_ += sums_[i / kSpan] = sumOf(weights_ + i, lengthOf(i / kSpan));
     }
   }
 
@@ -214,40 +222,49 @@ class Sampler {
     return int32_t(i);
   }
 
-  /// Fills list_ with all ids that can be among the `count` largest (0: any) and weigh more than `least`; masked ids
-  /// never.
+  /// Lists all ids that can be among the `count` largest (0: any) and weigh more than `least`; masked ids never.
   void gather(size_t count, double least) {
-    float bound = -std::numeric_limits<float>::infinity();
+    float bound = -std::numeric_limits<float>::max();
     if (count > 0 && count <= spans_) {  // `count` spans hold an id each that is at least this
       spanTops_ = tops_;
       std::nth_element(spanTops_.begin(), spanTops_.begin() + (count - 1), spanTops_.end(), std::greater<float>());
-      bound = spanTops_[count - 1];
+      bound = std::max(bound, spanTops_[count - 1]);
     }
-    const float* w = weights();
-    list_.clear();
+    const float *x = logits_, *w = weights_, floor = float(least);
+    int32_t* list = list_;
+    size_t listed = 0;
     for (size_t s = 0; s < spans_; s++) {
       if (tops_[s] < bound) continue;
-      for (size_t i = s * kSpan, end = i + lengthOf(s); i < end; i++)
-        if (logits_[i] >= bound && double(w[i]) > least && logits_[i] > -std::numeric_limits<float>::infinity())
-          list_.push_back({logits_[i], w[i], int32_t(i)});
+      for (size_t i = s * kSpan, end = i + lengthOf(s); i < end; i++) {
+        list[listed] = int32_t(i);
+        listed += (x[i] >= bound) & (w[i] > floor) ? 1 : 0;
+      }
     }
+    listed_ = listed;
   }
 
-  /// Shortens list_ to its first `count` in order; ids stay in rising order.
+  template <class Weight>
+  void keepBeginning(double target, Weight weight) {
+    const Cut cut = beginning(logits_, list_, listed_, work_, target, weight);
+    keep([&](int32_t id) {
+      const uint32_t key = keyOf(logits_[id]);
+      return (key < cut.key) | ((key == cut.key) & (id <= cut.id));
+    });
+  }
+
+  /// Shortens the list to its first `count` in order; ids stay in rising order.
   void trim(size_t count) {
-    if (list_.size() <= count) return;
-    work_ = list_;
-    keep(beginning(work_, double(count), [](const Candidate&) { return 1.0; }));
+    if (listed_ > count) keepBeginning(double(count), [](int32_t) { return 1.0; });
   }
 
-  void keep(const Cut& cut) {
-    list_.erase(std::remove_if(list_.begin(), list_.end(), [&](const Candidate& c) { return !cut.keeps(c); }),
-                list_.end());
+  template <class Keeps>
+  void keep(Keeps keeps) {
+    listed_ = compact(list_, listed_, list_, keeps);
   }
 
   double sumOfList() const {
     double sum = 0;
-    for (const Candidate& c : list_) sum += double(c.weight);
+    for (size_t i = 0; i < listed_; i++) sum += double(weights_[list_[i]]);
     return sum;
   }
 
@@ -262,31 +279,23 @@ class Sampler {
       // rounded. The largest weight is 1: something is always left.
       gather(0, s.topP < 1 ? std::min((1 - s.topP) * sum / double(2 * n_), 0.5) : 0);
     }
-    if (s.topP < 1) {
-      work_ = list_;
-      keep(beginning(work_, s.topP * sum, [](const Candidate& c) { return double(c.weight); }));
-    }
-    if (s.minP > 0)
-      list_.erase(
-          std::remove_if(list_.begin(), list_.end(), [&](const Candidate& c) { return double(c.weight) < s.minP; }),
-          list_.end());
+    const auto weight = [this](int32_t id) { return double(weights_[id]); };
+    if (s.topP < 1) keepBeginning(s.topP * sum, weight);
+    if (s.minP > 0) keep([&](int32_t id) { return weight(id) >= s.minP; });
     sum = sumOfList();
     const double target = s.uniform * sum;
     double cumulative = 0;
-    const Candidate* drawn = nullptr;
-    for (const Candidate& c : list_) {
-      if (all) all[c.id] = double(c.weight) / sum;
-      if (cumulative <= target) {  // the last kept id where rounding leaves none
-        cumulative += double(c.weight);
-        drawn = &c;
-      }
-    }
-    probability = double(drawn->weight) / sum;
-    return drawn->id;
+    size_t drawn = 0;  // the last one where rounding leaves none
+    for (; drawn + 1 < listed_; drawn++)
+      if ((cumulative += weight(list_[drawn])) > target) break;
+    if (all)
+      for (size_t i = 0; i < listed_; i++) all[list_[i]] = weight(list_[i]) / sum;
+    probability = weight(list_[drawn]) / sum;
+    return list_[drawn];
   }
 
   int32_t drawWhole(double uniform, double& probability, double* all) {
-    const float* w = weights();
+    const float* w = weights_;
     if (all)
       for (size_t i = 0; i < n_; i++) all[i] = double(w[i]) / total_;
     double target = uniform * total_, before = 0;
@@ -312,10 +321,13 @@ class Sampler {
   size_t n_, spans_;
   const float* logits_ = nullptr;
   std::unique_ptr<Scratch> changed_;
-  Scratch weights_;
+  Scratch
+      scratch_;  // one piece: a sum of several would be given back to the system and its pages be made anew each call
+  float* weights_;
+  int32_t *list_, *work_;  ///< `listed_` ids, rising
+  size_t listed_ = 0;
   std::vector<float> tops_, spanTops_, before_;
   std::vector<double> sums_;
-  std::vector<Candidate> list_, work_;
   double top_ = 0, total_ = 0, logSum_ = 0;
 };
 

@@ -58,7 +58,7 @@ onEveryIsa(() => {
   });
 
   // 1, around a span and a block, and enough for several digits of the radix selection.
-  test.each([1, 2, 127, 128, 129, 1000, 4095, 4097])('agrees with a full sort for %i ids', (n) => {
+  test.each([1, 2, 127, 128, 129, 1000, 2049])('agrees with a full sort for %i ids', (n) => {
     const some: SampleOptions[] = [
       {},
       { temperature: 0.3 },
@@ -259,7 +259,7 @@ test.each<[string, object, 'type' | 'range']>([
   ['topLogProbs', { topLogProbs: 5 }, 'range'],
 ])('refuses %s: %j', (name, o, kind) => {
   const logits = new Float32Array([1, 2, 3, 4]);
-  expectThrown(() => sample(logits, { uniform: 0.5, ...o } as SampleOptions), kind, name);
+  expectThrown(() => sample(logits, { uniform: 0.5, ...o }), kind, name);
 });
 
 test('refuses wrong shapes and names the row of a wrong option', () => {
