@@ -23,6 +23,7 @@ export {
   packWeights,
   packWeightsAsync,
   quantizeWeights,
+  quantizeWeightsAsync,
 } from './kernels/weights.js';
 export type {
   EmbedOptions,

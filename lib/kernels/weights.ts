@@ -115,6 +115,8 @@ export class PackedWeights {
    * @throws RangeError unless 0 <= i < n
    */
   row(i: number): Float32Array {
+    if (typeof i !== 'number') throw check.typeError('i', 'an integer', i);
+    if (!Number.isInteger(i) || i < 0 || i >= this.n) throw check.rangeError('i', `in [0, ${this.n})`, i);
     return embed(this, Int32Array.of(i));
   }
 }
@@ -142,12 +144,15 @@ function prepareRows(
   const o = check.options(given);
   const type = weightTypeOf('w', w, o.type);
   const row = o.row ?? 0;
+  if (typeof row !== 'number') throw check.typeError('row', 'a non-negative integer', row);
   if (!Number.isSafeInteger(row) || row < 0) throw check.rangeError('row', 'a non-negative integer', row);
   const rows = o.rows ?? Math.floor(w.length / target.k);
   if (rows !== 0) check.positiveInteger('rows', rows);
   if (rows * target.k !== w.length)
     throw check.rangeError('w', `rows * k = ${rows * target.k} elements long`, w);
   const scales = o.scales === undefined ? undefined : arrayOf('scales', o.scales, Float32Array);
+  if (scales && scales.length < rows)
+    throw check.rangeError('scales', `at least ${rows} elements long`, scales);
   const outScales = target.type === 'int8' ? target.scales : undefined;
   const { n, k } = target;
   const args = [w, scales, target.data, outScales, row, rows, n, k, type, target.type, threadsOf(o.threads)];
@@ -222,8 +227,23 @@ export interface QuantizedWeights {
  * @param w n x k, row-major, finite
  * @throws RangeError for an element that is not finite
  */
-export function quantizeWeights(w: Float32Array | Uint16Array, options: WeightShape): QuantizedWeights {
-  const packed = packWeights(w, { ...options, to: 'int8' });
+export const quantizeWeights = (w: Float32Array | Uint16Array, options: WeightShape): QuantizedWeights =>
+  unpacked(blocking(prepareQuantize(w, options)));
+
+/** Promise form of quantizeWeights. */
+export const quantizeWeightsAsync = async (
+  w: Float32Array | Uint16Array,
+  options: WeightShape & AsyncOptions,
+): Promise<QuantizedWeights> => unpacked(await promised(prepareQuantize(w, options), options));
+
+function prepareQuantize(w: Float32Array | Uint16Array, options: WeightShape): Prepared<PackedWeights> {
+  if (weightTypeOf('w', w, check.options(options).type) === 'int8')
+    throw check.typeError('w', 'a Float32Array, or a Uint16Array with type', w);
+  return preparePack(w, { ...options, to: 'int8' });
+}
+
+/** Packed int8 weights as rows. */
+function unpacked(packed: PackedWeights): QuantizedWeights {
   const { n, k } = packed;
   const data = new Int8Array(n * k);
   for (let row = 0; row < n; row++) {
@@ -239,6 +259,11 @@ export interface EmbedOptions extends WeightShape {
   scales?: Float32Array;
 }
 
+function requireTokens(tokens: Int32Array, n: number): void {
+  const wrong = tokens.findIndex((token) => token < 0 || token >= n);
+  if (wrong >= 0) throw check.rangeError('tokens', `in [0, ${n})`, `${tokens[wrong]} at index ${wrong}`);
+}
+
 function prepareEmbed(
   table: PackedWeights | WeightArray,
   tokens: Int32Array,
@@ -247,6 +272,7 @@ function prepareEmbed(
   arrayOf('tokens', tokens, Int32Array);
   if (table instanceof PackedWeights) {
     const { data, scales, n, k, type } = table;
+    requireTokens(tokens, n);
     const out = new Float32Array(tokens.length * k);
     const args = [data, type === 'int8' ? scales : undefined, tokens, out, n, k, type, true];
     return { operation: 'gatherRows', args, result: out };
@@ -255,6 +281,9 @@ function prepareEmbed(
   const type = weightTypeOf('table', table, o.type);
   const n = check.positiveInteger('n', o.n);
   const k = check.positiveInteger('k', o.k);
+  if ((table as WeightArray).length < n * k)
+    throw check.rangeError('table', `at least n * k = ${n * k} elements long`, table);
+  requireTokens(tokens, n);
   const out = new Float32Array(tokens.length * k);
   return { operation: 'gatherRows', args: [table, o.scales, tokens, out, n, k, type, false], result: out };
 }
