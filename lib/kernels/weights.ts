@@ -227,14 +227,32 @@ export interface QuantizedWeights {
  * @param w n x k, row-major, finite
  * @throws RangeError for an element that is not finite
  */
-export const quantizeWeights = (w: Float32Array | Uint16Array, options: WeightShape): QuantizedWeights =>
-  unpacked(blocking(prepareQuantize(w, options)));
+export const quantizeWeights = (w: Float32Array | Uint16Array, options: WeightShape): QuantizedWeights => {
+  const packed = blocking(prepareQuantize(w, options));
+  const data = new Int8Array(packed.n * packed.k);
+  unpackRows(packed, data, 0, packed.n);
+  return { data, scales: packed.scales };
+};
+
+/** Elements that are unpacked before other events of the process are let through: about a millisecond. */
+const TURN_ELEMENTS = 1 << 20;
 
 /** Promise form of quantizeWeights. */
 export const quantizeWeightsAsync = async (
   w: Float32Array | Uint16Array,
   options: WeightShape & AsyncOptions,
-): Promise<QuantizedWeights> => unpacked(await promised(prepareQuantize(w, options), options));
+): Promise<QuantizedWeights> => {
+  const packed = await promised(prepareQuantize(w, options), options);
+  const { n, k, scales } = packed;
+  const data = new Int8Array(n * k);
+  const turn = Math.max(1, Math.floor(TURN_ELEMENTS / k));
+  for (let row = 0; row < n; row += turn) {
+    unpackRows(packed, data, row, Math.min(row + turn, n));
+    await new Promise(setImmediate);
+    options.signal?.throwIfAborted();
+  }
+  return { data, scales };
+};
 
 function prepareQuantize(w: Float32Array | Uint16Array, options: WeightShape): Prepared<PackedWeights> {
   if (weightTypeOf('w', w, check.options(options).type) === 'int8')
@@ -242,15 +260,12 @@ function prepareQuantize(w: Float32Array | Uint16Array, options: WeightShape): P
   return preparePack(w, { ...options, to: 'int8' });
 }
 
-/** Packed int8 weights as rows. */
-function unpacked(packed: PackedWeights): QuantizedWeights {
-  const { n, k } = packed;
-  const data = new Int8Array(n * k);
-  for (let row = 0; row < n; row++) {
+/** Copies rows [from, to) out of packed int8 weights. */
+function unpackRows({ data: packed, k }: PackedWeights, data: Int8Array, from: number, to: number): void {
+  for (let row = from; row < to; row++) {
     const first = Math.floor(row / PANEL_ROWS) * PANEL_ROWS * k + (row % PANEL_ROWS);
-    for (let i = 0; i < k; i++) data[row * k + i] = packed.data[first + i * PANEL_ROWS];
+    for (let i = 0; i < k; i++) data[row * k + i] = packed[first + i * PANEL_ROWS];
   }
-  return { data, scales: packed.scales };
 }
 
 /** Options of embed where the table is a plain array. */
@@ -277,11 +292,11 @@ function prepareEmbed(
     const args = [data, type === 'int8' ? scales : undefined, tokens, out, n, k, type, true];
     return { operation: 'gatherRows', args, result: out };
   }
-  const o = check.options(given) as EmbedOptions;
+  const o = check.options<Partial<EmbedOptions>>(given);
   const type = weightTypeOf('table', table, o.type);
   const n = check.positiveInteger('n', o.n);
   const k = check.positiveInteger('k', o.k);
-  if ((table as WeightArray).length < n * k)
+  if (table.length < n * k)
     throw check.rangeError('table', `at least n * k = ${n * k} elements long`, table);
   requireTokens(tokens, n);
   const out = new Float32Array(tokens.length * k);

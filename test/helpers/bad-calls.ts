@@ -46,10 +46,10 @@ export function badCalls(good: GoodCall, changes: readonly Change[]): BadCall[] 
     kind,
     blames: blames ?? Object.keys(change),
     args: () => {
-      const made = Object.entries(change).map(([name, value]) => [
+      const made = Object.entries(change).map(([name, value]): [string, unknown] => [
         name,
         typeof value === 'function' ? (value as () => unknown)() : value,
-      ]) as [string, unknown][];
+      ]);
       const arrays = good.arrays();
       const options = good.options();
       for (const [name, value] of made) {
