@@ -2,9 +2,10 @@
 import { BenchError } from './harness/errors.js';
 import type { Question } from './harness/question.js';
 import { question as elastic } from './elastic.js';
+import { question as gemm } from './gemm.js';
 import { question as softmax } from './softmax.js';
 
-export const QUESTIONS: readonly Question[] = [softmax, elastic];
+export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm];
 
 /** The list for people: a line per question. */
 export function questionLines(): string[] {

@@ -4,10 +4,11 @@
 import * as check from './check.js';
 import { DTYPES } from './kernels/arguments.js';
 import type { Dtype } from './kernels/arguments.js';
-import { chooseKernel, DATAFLOW_TYPES, dataflowFor } from './kernels/dataflow.js';
+import { chooseKernel, dataflowFor } from './kernels/dataflow.js';
 import type { Dataflow, DataflowShape, GemmKernel } from './kernels/dataflow.js';
 import { chosenAlgorithm } from './kernels/softmax.js';
 import type { SoftmaxAlgorithm } from './kernels/softmax.js';
+import { WEIGHT_TYPES } from './kernels/weights.js';
 import { availableIsas, isa } from './machine.js';
 import type { Isa } from './machine.js';
 import { thresholdsPath, tuningPath } from './tuning.js';
@@ -96,7 +97,7 @@ function explainGemm(call: GemmCase): GemmExplanation {
   const shape = {
     n: check.positiveInteger('n', call.n),
     k: check.positiveInteger('k', call.k),
-    type: check.oneOf('type', call.type ?? 'f32', DATAFLOW_TYPES),
+    type: check.oneOf('type', call.type ?? 'f32', WEIGHT_TYPES),
     packed: check.boolean('packed', call.packed ?? true),
     isa: check.oneOf('isa', call.isa ?? isa(), availableIsas()),
     threads: check.positiveInteger('threads', call.threads ?? 1),

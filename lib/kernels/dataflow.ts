@@ -7,13 +7,11 @@
 import * as check from '../check.js';
 import { isaList, native } from '../native.js';
 import { machineKey } from '../tuning-file.js';
+import { WEIGHT_TYPES } from './weights.js';
+import type { WeightType } from './weights.js';
 
 /** The instruction sets that points can be measured for. */
 const ISAS = ['scalar', 'avx2', 'avx512'] as const;
-
-/** Storage of weights: float32, bfloat16, IEEE half, or int8 with a scale per row. */
-export const DATAFLOW_TYPES = ['f32', 'bf16', 'f16', 'int8'] as const;
-type WeightType = (typeof DATAFLOW_TYPES)[number];
 
 /** A kernel of the product: matrix-vector, a few rows at a time, or blocked in all three directions. */
 export type GemmKernel = 'gemv' | 'flat' | 'blocked';
@@ -121,7 +119,7 @@ function checkEntry(name: string, entry: unknown): void {
   for (const field of ['n', 'k', 'threads', 'm1', 'm2'] as const) {
     check.positiveInteger(`${name}.${field}`, fields[field]);
   }
-  check.oneOf(`${name}.type`, fields.type, DATAFLOW_TYPES);
+  check.oneOf(`${name}.type`, fields.type, WEIGHT_TYPES);
   check.oneOf(`${name}.isa`, fields.isa, ISAS);
   check.boolean(`${name}.packed`, fields.packed);
   if (fields.m1 > fields.m2) throw check.rangeError(`${name}.m1`, `at most m2, ${fields.m2}`, fields.m1);

@@ -16,11 +16,11 @@ describe('softlane bench', () => {
   it('lists the questions when none is named', async () => {
     const { code, stdout } = await softlane(['bench']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S.*\n {2}elastic {2}\S.*\n$/);
+    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S.*\n {2}elastic {2}\S.*\n {2}gemm {5}\S.*\n$/);
   });
 
   it.each([
-    [['nope'], 'unknown question "nope"; there are: softmax, elastic'],
+    [['nope'], 'unknown question "nope"; there are: softmax, elastic, gemm'],
     [['softmax', '--sizes', 'many'], 'size "many" must be a whole number'],
     [['softmax', '--shapes', '3'], 'shape "3" must have the form ROWSxCOLS'],
     [['softmax', '--isa', 'avx9'], 'instruction set "avx9" is unknown or not available here; there are: '],
@@ -32,6 +32,7 @@ describe('softlane bench', () => {
       '--plot-value "Mcells" is none of softmax\'s; there are: ns, GBps',
     ],
     [['elastic', '--distribution', 'uniform-10'], 'the question elastic has no --distribution'],
+    [['gemm', '--distribution', 'uniform-10'], 'the question gemm has no --distribution'],
     [['softmax', '--against', '/no/such.json'], 'cannot read /no/such.json: ENOENT'],
   ])('answers %j with one line', async (args, message) => {
     const line = expectOneLine(await softlane(['bench', ...args]), 1);
@@ -165,6 +166,34 @@ describe('softlane bench elastic', () => {
     expect(drawing).toMatch(/^<svg /);
     for (const text of ['DTW', 'length of series', 'million cells per second'])
       expect(drawing).toContain(text);
+  });
+});
+
+describe('softlane bench gemm', () => {
+  it('prints a table per number of rows with shares of the ceiling, and writes JSON and SVG', async () => {
+    const json = join(folder, 'gemm.json');
+    const svg = join(folder, 'gemm.svg');
+    const { code, stdout, stderr } = await softlane([
+      ...['bench', 'gemm', '--shapes', '96x64', '--sizes', '1,5', '--isa', 'all'],
+      ...['--filter', '^(packed|unpacked|onnx|javascript)', '--json', json, '--plot', svg],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^gemm m=5, weights \[96, 64\], 1 thread\ncontender .* Gflop\/s +of ceiling /m);
+    expect(stdout).toMatch(/^milliseconds, weights \[96, 64\], \w+, 1 thread$/m);
+    const { rows, ceilings } = readResults(json);
+    const own = ['f32', 'bf16', 'f16', 'int8'].map((type) => `packed ${type}`);
+    expect(new Set(rows.map((row) => row.contender))).toEqual(
+      new Set([...own, 'unpacked f32', 'unpacked bf16', 'onnxruntime-node', 'javascript']),
+    );
+    for (const row of rows) {
+      const { m, n, k, isa, threads } = row.case;
+      expect(Object.keys(row.case)).toEqual(['m', 'n', 'k', 'dtype', 'isa', 'threads']);
+      const flops = 2 * Number(m) * Number(n) * Number(k);
+      expect(row.Gflops).toBeCloseTo(flops / row.medianNs, 6);
+      const floor = Math.max((row.GBps! * row.medianNs) / ceilings.readGBps, flops / ceilings.fmaGflops[isa]);
+      expect(row.ofCeiling).toBeCloseTo(floor / Number(threads) / row.medianNs, 6);
+    }
+    expect(readFileSync(svg, 'utf8')).toContain('rows of activations (m)');
   });
 });
 

@@ -1,49 +1,103 @@
 /** `softlane tune` */
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
+import type { DataflowEntry } from '../../kernels/dataflow.js';
+import type { TuneDataflowOptions, TunedShape } from '../../tuning-dataflow.js';
 import type { TuneOptions } from '../../tuning.js';
 import { interruptible } from '../interrupt.js';
 import { positiveInteger } from '../options.js';
 import { startProgress } from '../progress.js';
 import { formatBytes } from './info.js';
 
+/** What can be measured. */
+const PARTS = ['softmax', 'gemm'] as const;
+type Part = (typeof PARTS)[number];
+
 /** Adds the command to the program. */
 export function register(program: Command): void {
   program
     .command('tune')
     .description(
-      'measure from which size two passes and streaming stores win, and keep it for `auto` in the cache folder',
+      'measure which form of softmax and which kernel of products is fastest from which size on, and keep it in the cache folder',
     )
-    .option('--isa <names>', 'instruction sets, separated by commas; default those available')
-    .option('--dtype <names>', 'storage types, separated by commas; default f32,f64,bf16,f16')
-    .option('--max-length <elements>', 'longest row to measure', positiveInteger, 2 ** 25)
-    .option('--samples <count>', 'timings of which the median counts', positiveInteger, 7)
+    .option('--what <names>', `what to measure, separated by commas: ${PARTS.join(', ')}; default all`, parts)
+    .option(
+      '--isa <names>',
+      'instruction sets, separated by commas; default those available (gemm: the best)',
+    )
+    .option('--dtype <names>', 'softmax: storage types, separated by commas; default f32,f64,bf16,f16')
+    .option('--max-length <elements>', 'softmax: longest row to measure', positiveInteger, 2 ** 25)
+    .option(
+      '--shapes <list>',
+      'gemm: weight shapes NxK, separated by commas; default those of Llama 2 7B',
+      shapes,
+    )
+    .option(
+      '--type <names>',
+      'gemm: storage types of weights, separated by commas; default f32,bf16,f16,int8',
+    )
+    .option('--threads <count>', 'gemm: threads of a call', positiveInteger, 1)
+    .option('--samples <count>', 'timings of which the median counts; default 7 (gemm: 15)', positiveInteger)
     .option('--no-save', 'measure only: do not keep the result')
     .action(run);
 }
 
 interface Flags {
+  what?: Part[];
   isa?: string;
   dtype?: string;
   maxLength: number;
-  samples: number;
+  shapes?: TunedShape[];
+  type?: string;
+  threads: number;
+  samples?: number;
   save: boolean;
+}
+
+function parts(text: string): Part[] {
+  return text.split(',').map((name) => {
+    if (!PARTS.includes(name as Part)) throw new InvalidArgumentError(`It must be of ${PARTS.join(', ')}.`);
+    return name as Part;
+  });
+}
+
+function shapes(text: string): TunedShape[] {
+  return text.split(',').map((item) => {
+    const [, n, k] = (/^(\d{1,9})[x×](\d{1,9})$/.exec(item) ?? []).map(Number);
+    if (!(n >= 1 && k >= 1)) throw new InvalidArgumentError('It must be NxK, such as 4096x4096.');
+    return { n, k };
+  });
 }
 
 async function run(flags: Flags): Promise<void> {
   const softlane = await import('../../index.js');
+  const wanted = flags.what ?? PARTS;
+  if (wanted.includes('softmax')) await tuneSoftmax(flags);
+  if (wanted.includes('gemm')) await tuneGemm(flags);
+  const path = softlane.info().tuning;
+  if (flags.save && path !== null) process.stdout.write(`Kept in ${path}.\n`);
+}
+
+/** Measures with a progress bar, until it is done or interrupted. */
+async function watched<R>(
+  title: string,
+  work: (watch: { signal: AbortSignal; onProgress: (done: number) => void }) => Promise<R>,
+): Promise<R> {
+  const bar = startProgress(title, 1);
+  const onProgress = (done: number): void => bar.update(done);
+  return interruptible((signal) => work({ signal, onProgress })).finally(() => bar.stop());
+}
+
+async function tuneSoftmax(flags: Flags): Promise<void> {
+  const softlane = await import('../../index.js');
   const { DTYPES } = await import('../../kernels/arguments.js');
-  const bar = startProgress('tuning', 1);
   const options: TuneOptions = {
     isas: flags.isa?.split(',') as TuneOptions['isas'],
     dtypes: flags.dtype?.split(',') as TuneOptions['dtypes'],
     maxLength: flags.maxLength,
     samples: flags.samples,
     save: flags.save,
-    onProgress: (done) => bar.update(done),
   };
-  const calibration = await interruptible((signal) => softlane.tune({ ...options, signal })).finally(() =>
-    bar.stop(),
-  );
+  const calibration = await watched('tuning softmax', (watch) => softlane.tune({ ...options, ...watch }));
   const since = (bytes: number | null | undefined): string => {
     if (bytes === undefined) return 'not in these lengths';
     return bytes === null ? 'never' : `from ${formatBytes(bytes)}`;
@@ -58,6 +112,33 @@ async function run(flags: Flags): Promise<void> {
       process.stdout.write(`${isa.padEnd(9)}${dtype.padEnd(7)}${twoPass.padEnd(22)}${stream}\n`);
     }
   }
-  const path = softlane.info().tuning;
-  if (flags.save && path !== null) process.stdout.write(`Kept in ${path}.\n`);
+}
+
+async function tuneGemm(flags: Flags): Promise<void> {
+  const { tuneDataflow } = await import('../../tuning-dataflow.js');
+  const options: TuneDataflowOptions = {
+    isas: flags.isa?.split(',') as TuneDataflowOptions['isas'],
+    type: flags.type?.split(',') as TuneDataflowOptions['type'],
+    threads: flags.threads,
+    samples: flags.samples,
+    save: flags.save,
+  };
+  const { entries } = await watched('tuning products', (watch) =>
+    tuneDataflow(flags.shapes, { ...options, ...watch }),
+  );
+  const head: string[] = ['isa', 'weights', 'layout', 'type', 'flat from', 'blocked from'];
+  const lines = [head, ...entries.map(lineOf)];
+  const widths = head.map((_, i) => Math.max(...lines.map((line) => line[i].length)) + 2);
+  for (const line of lines) {
+    process.stdout.write(
+      `${line
+        .map((text, i) => text.padEnd(widths[i]))
+        .join('')
+        .trimEnd()}\n`,
+    );
+  }
+}
+
+function lineOf({ isa, n, k, packed, type, m1, m2 }: DataflowEntry): string[] {
+  return [isa, `[${n}, ${k}]`, packed ? 'packed' : 'unpacked', type, `m=${m1}`, `m=${m2}`];
 }
