@@ -14,6 +14,7 @@ import { CheckpointError } from './error.js';
 import { PAGE_TOKENS, pageBytes, type CacheType, type LlamaShape, type LlamaWeights } from './forward.js';
 import { randomWeights, type RandomWeightsOptions } from './random-weights.js';
 import { Session, type SessionOptions } from './session.js';
+import { DisposedError } from './state-error.js';
 import { shapeOf } from './tensors.js';
 
 /** How a model is run, unless a session says otherwise. */
@@ -131,19 +132,19 @@ export class LlamaModel {
   /**
    * The matrices.
    *
-   * @throws Error ERR_DISPOSED after `dispose`
+   * @throws DisposedError ERR_DISPOSED after `dispose`
    */
   get weights(): LlamaWeights {
     if (this.#weights) return this.#weights;
-    throw Object.assign(new Error('the model has been disposed of'), { code: 'ERR_DISPOSED' });
+    throw new DisposedError('model');
   }
 
-  /** A sequence of its own. @throws as Session's constructor; Error ERR_DISPOSED */
+  /** A sequence of its own. @throws as Session's constructor; DisposedError ERR_DISPOSED */
   createSession(options?: SessionOptions): Session {
     return new Session(this, options);
   }
 
-  /** Many sequences, one forward pass a step for all of them. @throws as Engine's constructor; Error ERR_DISPOSED */
+  /** Many sequences, one forward pass a step for all of them. @throws as Engine's constructor; DisposedError ERR_DISPOSED */
   createEngine(options?: EngineOptions): Engine {
     return new Engine(this, options);
   }
@@ -152,7 +153,7 @@ export class LlamaModel {
    * Unified maxima, one a layer, for `softmax: 'unified'`: the mean of the largest attention scores on these prompts.
    *
    * @param prompts token ids, one array a prompt
-   * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE, the abort reason; Error ERR_DISPOSED
+   * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE, the abort reason; DisposedError ERR_DISPOSED
    */
   async calibratePhi(prompts: Iterable<ArrayLike<number>>, options: AsyncOptions = {}): Promise<number[]> {
     return meanScoreMaxima(this.shape, this.weights, prompts, { threads: this.threads, ...options });
