@@ -1,3 +1,5 @@
+import fc from 'fast-check';
+
 import {
   gemm,
   gemmAsync,
@@ -29,6 +31,8 @@ const SHAPES: readonly (readonly [n: number, k: number])[] = [
   [33, 65],
   [70, 7],
   [100, 257],
+  [35, 256],
+  [64, 513],
 ];
 
 /** The most rows that the shapes are tried with. */
@@ -204,6 +208,67 @@ onEveryIsa(() => {
       const y = gemm(a, Float32Array.of(1), { m: 6, n: 1, k: 1, activation });
       expectClose(y, a.map(ACTIVATIONS[activation]), (_, value) => 1e-6 * Math.abs(value) + 1e-37);
     });
+  });
+
+  it('rows of a may lie further apart, and m may be left out', () => {
+    const [m, n, k, aStride] = [11, 40, 19, 23];
+    const wide = normalRow(m * aStride, 1, 12);
+    const compact = Float32Array.from(
+      { length: m * k },
+      (_, i) => wide[Math.floor(i / k) * aStride + (i % k)],
+    );
+    for (const type of WEIGHT_TYPES) {
+      for (const [form, weights, stored] of forms(n, k, type)) {
+        for (const kernel of KERNELS) {
+          const expected = gemm(compact, weights, { n, k, kernel, ...stored });
+          expect(expected).toHaveLength(m * n);
+          const strided = gemm(wide, weights, { m, n, k, aStride, kernel, ...stored });
+          expectSameBits(strided, expected, `${form}, ${kernel}`);
+          // The last row needs no room behind it.
+          const short = wide.subarray(0, (m - 1) * aStride + k);
+          expectSameBits(
+            gemm(short, weights, { m, n, k, aStride, kernel, ...stored }),
+            expected,
+            `${form}, ${kernel}`,
+          );
+        }
+      }
+    }
+  });
+
+  it('random shapes, with everything at once', () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          m: fc.integer({ min: 1, max: 90 }),
+          n: fc.integer({ min: 1, max: 140 }),
+          k: fc.integer({ min: 1, max: 300 }),
+          threads: fc.integer({ min: 1, max: 3 }),
+          type: fc.constantFrom(...WEIGHT_TYPES),
+          kernel: fc.constantFrom(...KERNELS),
+          prefetch: fc.boolean(),
+          activation: fc.constantFrom(...(Object.keys(ACTIVATIONS) as Activation[])),
+          besides: fc.subarray(['bias', 'residual']),
+        }),
+        ({ m, n, k, type, besides, ...options }) => {
+          const a = randomActivations(m, k);
+          const { values } = randomWeights(n, k, type);
+          const beside = {
+            bias: besides.includes('bias') ? normalRow(n, 1, 1) : undefined,
+            residual: besides.includes('residual') ? normalRow(m * n, 1, 2) : undefined,
+          };
+          const { activation } = options;
+          const expected = reference.gemm(a, values, { m, n, k, activation, ...beside });
+          const [packedForm, storedForm] = forms(n, k, type).map(([, weights, stored]) =>
+            gemm(a, weights, { m, n, k, ...options, ...beside, ...stored }),
+          );
+          const near: Tolerance = (i) => 1.5e-6 * (expected.absSum[i] + 0.5);
+          expectClose(packedForm, expected.y, near, 'packed');
+          expectClose(storedForm, expected.y, near, 'as stored');
+        },
+      ),
+      { numRuns: 60 },
+    );
   });
 
   it('NaN and infinities spoil their row or their column alone', () => {

@@ -86,6 +86,24 @@ onEveryIsa(() => {
     }
   });
 
+  it('packWeights converts on the way', () => {
+    const [n, k] = [40, 21];
+    const w = normalRow(n * k, 1, 15);
+    for (const to of STORED) {
+      for (const source of STORED) {
+        const stored = source === 'f32' ? w : narrow(w, source);
+        const values = source === 'f32' ? w : Float32Array.from(widen(stored, source));
+        const whole = to === 'f32' ? values : narrow(values, to);
+        const expected = packWeights(whole, { n, k, type: to });
+        expectSameBits(
+          packWeights(stored, { n, k, type: source, to }).data,
+          expected.data,
+          `${source} to ${to}`,
+        );
+      }
+    }
+  });
+
   it('rows filled into int8 are those of quantizeWeights', () => {
     const [n, k] = [45, 33];
     const w = normalRow(n * k, 1, 6);
