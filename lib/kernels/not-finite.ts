@@ -4,6 +4,8 @@ export class NotFiniteError extends Error {
   override readonly name = 'NotFiniteError';
   /** The row that is concerned, from 0. */
   readonly row: number;
+  /** What it holds, as the message says it. */
+  readonly what: string;
 
   /**
    * @param row from 0
@@ -12,5 +14,6 @@ export class NotFiniteError extends Error {
   constructor(row: number, what: string) {
     super(`row ${row} ${what}`);
     this.row = row;
+    this.what = what;
   }
 }

@@ -6,9 +6,9 @@
  * last, partly filled page of a sequence is ever written to: full pages stay shared for as long as both live.
  */
 import { positiveInteger, rangeError } from '../check.js';
+import { PAGE_TOKENS } from './forward.js';
 
-/** Tokens in a page. */
-export const PAGE_TOKENS = 16;
+export { PAGE_TOKENS };
 
 /** The error of a cache whose limit does not hold what was asked for. Nothing has been changed. */
 export class CacheFullError extends Error {
@@ -32,7 +32,7 @@ export class CacheFullError extends Error {
 export interface KvCacheOptions {
   /** Bytes of a page: what 16 tokens take in all layers. */
   pageBytes: number;
-  /** Pages in a slab, the unit of growth. Default: as many as 4 MiB hold, at least 1. */
+  /** Pages in a slab, the unit of growth. Default: as many as 32 MiB hold, at least 1, at most maxPages. */
   pagesPerSlab?: number;
   /** Most pages in use at a time. Default: no limit but memory. */
   maxPages?: number;
@@ -45,7 +45,8 @@ interface Holding {
   released: boolean;
 }
 
-const SLAB_BYTES = 4 * 2 ** 20;
+/** Memory that is not yet written to costs nothing, and every slab is an argument of every forward pass. */
+const SLAB_BYTES = 32 * 2 ** 20;
 
 /** A pool of pages. */
 export class KvCache {

@@ -1,0 +1,20 @@
+/**
+ * A Llama-family decoder: sessions, continuous batching, sampling, the KV cache. Token ids in, token ids out.
+ * @module
+ */
+export { Session } from './session.js';
+export type { PrefillOptions, SessionOptions, SessionStats } from './session.js';
+export { Engine } from './engine.js';
+export type { EngineOptions, EngineStats } from './engine.js';
+export type { TokenStream } from './token-stream.js';
+export type { FinishReason, GeneratedToken, GenerateOptions, MaskState } from './generate.js';
+export type { Decoder, DecodeOptions, DecoderModel } from './decoder.js';
+export type { CacheType, ForwardBatch, ForwardResult } from './forward.js';
+export { CacheFullError, KvCache, PAGE_TOKENS } from './cache.js';
+export type { KvCacheOptions, KvSequence } from './cache.js';
+export { TextOfTokens } from './stop.js';
+export type { Detokenize } from './stop.js';
+export { decodeLimits } from './limits.js';
+export type { LimitOptions } from './limits.js';
+export { DisposedError, SessionBusyError } from './state-error.js';
+export { NotFiniteError } from '../kernels/not-finite.js';
