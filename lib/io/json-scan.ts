@@ -1,4 +1,25 @@
-/** What `JSON.parse` cannot tell: whether an object of a JSON text names a member twice. */
+/**
+ * What `JSON.parse` cannot tell or should not be trusted with: whether an object names a member twice, and how deep a text
+ * from a stranger is nested.
+ */
+
+/**
+ * The largest number of brackets that are open at a time, strings left out, whether the text is JSON or not. A hundred
+ * million of them would cost `JSON.parse` gigabytes.
+ */
+export function nesting(text: string): number {
+  let [depth, deepest] = [0, 0];
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') inString = !inString;
+    else if (character === '\\' && inString) at++;
+    else if (inString) continue;
+    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth);
+    else if (character === '}' || character === ']') depth--;
+  }
+  return deepest;
+}
 
 /**
  * The first name that an object of the text has twice, with escapes resolved ("a" and "\u0061" are one name);

@@ -4,13 +4,16 @@
  * by offset the tensors start at 0, touch without gap or overlap, and end at the end of the file.
  */
 import { CheckpointError, shortened } from './checkpoint-error.js';
-import { duplicateKey } from './json-scan.js';
+import { duplicateKey, nesting } from './json-scan.js';
 import { bitsOf, isSafetensorsDtype, type SafetensorsDtype } from './safetensors-dtype.js';
 
 /** Bytes before the header's text. */
 export const LENGTH_BYTES = 8;
 /** Longest header that the format allows, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;
+
+/** Brackets open at a time; the format has three levels, the rest is for members that are passed over. */
+const MAX_NESTING = 32;
 
 /** One tensor as the header describes it. */
 export interface TensorEntry {
@@ -91,6 +94,7 @@ function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
     throw wrong('bytes that are not UTF-8', cause);
   }
   if (!text.startsWith('{')) throw wrong(shortened(text));
+  if (nesting(text) > MAX_NESTING) throw wrong(`brackets nested more than ${MAX_NESTING} deep`);
   let parsed: Record<string, unknown>;
   try {
     parsed = JSON.parse(text) as Record<string, unknown>;

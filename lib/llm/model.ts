@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import * as check from '../check.js';
 import { openSafetensors } from '../io/safetensors.js';
 import { WEIGHT_TYPES, type PackedWeights } from '../kernels/weights.js';
-import type { AsyncOptions } from '../native.js';
+import { requireAsync, type AsyncOptions } from '../native.js';
 import { meanScoreMaxima } from './calibrate.js';
 import { loadWeights, type LoadWeightsOptions } from './checkpoint.js';
 import { parseConfig, type LlamaConfig } from './config.js';
@@ -91,6 +91,7 @@ export class LlamaModel {
     modelOptions(o);
     if (o.file !== undefined && typeof o.file !== 'string') throw check.typeError('file', 'a string', o.file);
     if (o.weights !== undefined) check.oneOf('weights', o.weights, [...WEIGHT_TYPES, 'as-stored']);
+    requireAsync(o);
     o.signal?.throwIfAborted();
     const config = await readConfig(folder);
     const file = await openSafetensors(o.file === undefined ? folder : join(folder, o.file));
@@ -115,6 +116,7 @@ export class LlamaModel {
   ): Promise<LlamaModel> {
     const o = check.options(options);
     modelOptions(o);
+    if (typeof config !== 'object' || config === null) throw check.typeError('config', 'an object', config);
     const parsed = 'architecture' in config ? (config as LlamaConfig) : parseConfig(config, 'config');
     return new LlamaModel(parsed, await randomWeights(parsed, o), o);
   }

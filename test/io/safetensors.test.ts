@@ -149,7 +149,8 @@ describe('hostile headers', () => {
       safetensorsBytes(`{"a":${entry('U8', [4], [0, 4])},"b":${entry('U8', [0], [2, 2])}}`, 4),
       /overlaps/,
     ],
-    ['a header of brackets', safetensorsBytes(`{"a":${'['.repeat(1e5)}`), /not JSON/],
+    ['a header of brackets', safetensorsBytes(`{"a":${'['.repeat(1e6)}`), /more than 32 deep/],
+    ['a bracket too many', safetensorsBytes('{"a":[}'), /not JSON/],
   ])('%s', async (_, bytes, reason) => {
     const error = await badCheckpoint(openSafetensors(await file(bytes)));
     expect(error.message).toMatch(reason);
@@ -360,6 +361,7 @@ describe('shards', () => {
     ['a name that is a number', { a: 1 }, files, /file name.*received 1/],
     ['no map', '{}', files, /weight_map.*received none/],
     ['null', 'null', files, /weight_map/],
+    ['brackets', '['.repeat(1e6), files, /more than 32 deep/],
     ['a map that is a list', '{"weight_map":[]}', files, /weight_map/],
     ['no JSON', '{', files, /JSON/],
     ['a name twice', '{"weight_map":{"a":"a.safetensors","a":"b.safetensors"}}', files, /"a" twice/],
