@@ -6,6 +6,7 @@ import {
   type GemmOptions,
   isa,
   packWeights,
+  packWeightsAsync,
   type PackedWeights,
   setIsa,
   availableIsas,
@@ -118,6 +119,35 @@ onEveryIsa(() => {
             }
           }
           expectSameBits(await gemmAsync(part, weights, { m, threads: 2 }), expected, `promise, m ${m}`);
+        }
+      }
+    });
+
+    it('matrices that are large enough for several threads have the bits of one', async () => {
+      const [m, n, k] = [19, 1100, 500];
+      const { w, scales } = randomWeights(n, k, type);
+      const weights = packWeights(w, { n, k, type, scales });
+      for (const threads of [2, 3]) {
+        const again = await packWeightsAsync(w, { n, k, type, scales, threads });
+        expectSameBits(again.data, weights.data, `packed on ${threads} threads`);
+      }
+      const a = randomActivations(m, k);
+      for (const kernel of ['gemv', 'flat', 'blocked'] as const) {
+        for (const [form, stored] of [
+          [weights, {}],
+          [w, { n, k, type, scales }],
+        ] as const) {
+          for (const rows of [1, m]) {
+            const part = a.subarray(0, rows * k);
+            const one = gemm(part, form, { kernel, ...stored });
+            for (const threads of [2, 3]) {
+              expectSameBits(
+                gemm(part, form, { kernel, threads, ...stored }),
+                one,
+                `${kernel}, ${threads} threads`,
+              );
+            }
+          }
         }
       }
     });

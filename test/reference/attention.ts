@@ -113,10 +113,12 @@ export function attention(
     const [from, to] = range(b);
     const scores = scoresOf(q, keys, o, { b, t, h }).subarray(from, Math.max(from, to));
     const seen = scores.filter((s) => s !== -Infinity);
+    const sink = sinks ? sinks[h] : -Infinity;
+    // Nothing seen: out 0, and no denominator but that of the sink.
+    result.logSumExp[row] = sink;
     if (seen.length === 0) continue;
     result.largest[row] = Math.max(...seen);
     result.smallest[row] = Math.min(...seen);
-    const sink = sinks ? sinks[h] : -Infinity;
     const top = Math.max(result.largest[row], sink);
     let denominator = Math.exp(sink - top);
     scores.forEach((s, i) => {
