@@ -102,6 +102,8 @@ function checkTensors(
   const named = entries.map(([name, tensor]): Named => {
     if (name === '__metadata__')
       throw check.rangeError('tensors', 'without the reserved name "__metadata__"', name);
+    if (typeof tensor !== 'object' || tensor === null)
+      throw check.typeError(`tensors.${name}`, 'an object with dtype, shape and data', tensor);
     return [name, tensor, checkTensor(`tensors.${name}`, tensor)];
   });
   return named.sort(([, a], [, b]) => bitsOf(b.dtype) - bitsOf(a.dtype));

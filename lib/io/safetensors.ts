@@ -175,6 +175,7 @@ export class SafetensorsFile {
    */
   async readBytes(name: string, start: number, count: number, into?: Uint8Array): Promise<Uint8Array> {
     checkRange(start, count, this.#find(name).entry.bytes);
+    if (into !== undefined && !isA(into, Uint8Array)) throw typeError('into', 'a Uint8Array', into);
     const target = into === undefined ? this.#allocate(name, Uint8Array, count) : into.subarray(0, count);
     if (target.length < count) throw rangeError('into', `an array of at least ${count} bytes`, into);
     await this.#fill(name, start, target);

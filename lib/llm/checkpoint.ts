@@ -4,7 +4,7 @@
  */
 import { CheckpointError } from '../io/checkpoint-error.js';
 import type { SafetensorsFile } from '../io/safetensors.js';
-import type { SafetensorsData } from '../io/safetensors-dtype.js';
+import { arrayClass, type ReadableDtype, type SafetensorsData } from '../io/safetensors-dtype.js';
 import { bf16ToF32, f16ToF32 } from '../kernels/convert.js';
 import { PackedWeights, packWeightRowsAsync, type WeightType } from '../kernels/weights.js';
 import { requireAsync, type AsyncOptions } from '../native.js';
@@ -117,6 +117,7 @@ class Loader {
   readonly #file: SafetensorsFile;
   readonly #options: LoadWeightsOptions;
   readonly #progress: Progress;
+  readonly #blocks: SafetensorsData[] = [];
 
   constructor(file: SafetensorsFile, options: LoadWeightsOptions, progress: Progress) {
     this.#file = file;
@@ -189,16 +190,15 @@ class Loader {
     const { threads, signal } = this.#options;
     const fitting = Math.max(1, Math.floor(BLOCK_BYTES / (bytes / rows)));
     const step = fitting > PANEL_ROWS ? fitting - (fitting % PANEL_ROWS) : fitting;
-    const buffers: (SafetensorsData | undefined)[] = [undefined, undefined];
-    const start = (first: number, slot: number): Promise<SafetensorsData> | undefined => {
+    const start = (first: number, slot: 0 | 1): Promise<SafetensorsData> | undefined => {
       if (first >= rows) return undefined;
-      const block = this.#file.readRows(name, first, Math.min(step, rows - first), buffers[slot]);
-      return heard(block.then((data) => (buffers[slot] ??= data) && data));
+      const count = Math.min(step, rows - first);
+      return heard(this.#file.readRows(name, first, count, this.#block(slot, name, count * k)));
     };
 
     let next = start(0, 0);
     try {
-      for (let first = 0, slot = 1; next !== undefined; first += step, slot = 1 - slot) {
+      for (let first = 0, slot: 0 | 1 = 1; next !== undefined; first += step, slot = slot === 0 ? 1 : 0) {
         const data = asWeights(await next);
         next = start(first + step, slot);
         signal?.throwIfAborted();
@@ -212,6 +212,14 @@ class Loader {
     } finally {
       await next?.catch(() => undefined); // the file may be closed next
     }
+  }
+
+  /** One of the two blocks that are read into in turn, of the class of a tensor and at least so long. */
+  #block(slot: 0 | 1, name: string, length: number): SafetensorsData {
+    const kind = arrayClass(this.#file.tensors[name].dtype as ReadableDtype);
+    const held = this.#blocks[slot];
+    if (held instanceof kind && held.length >= length) return held;
+    return (this.#blocks[slot] = new kind(length));
   }
 
   #unpackable(name: string, cause: unknown): unknown {

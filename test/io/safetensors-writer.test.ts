@@ -183,6 +183,8 @@ describe('writeSafetensors', () => {
       [{ w: { dtype: 'F64', shape: [2], data } }, 'type', 'tensors.w.data'],
       [{ w: { dtype: 'I8', shape: [2], data } }, 'type', 'tensors.w.data'],
       [{ __metadata__: { dtype: 'F32', shape: [2], data } }, 'range', 'tensors'],
+      [{ w: data }, 'range', 'tensors.w.dtype'],
+      [{ w: null }, 'type', 'tensors.w'],
       [null, 'type', 'tensors'],
     ];
     for (const [tensors, kind, name] of bad)

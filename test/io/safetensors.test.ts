@@ -258,6 +258,8 @@ describe('reading', () => {
       await expectRejected(() => opened.readBytes('f32', 0, 25), 'range', 'count');
       await expectRejected(() => opened.read('f32', new Float64Array(6)), 'type', 'into');
       await expectRejected(() => opened.read('f32', new Float32Array(5)), 'range', 'into');
+      await expectRejected(() => opened.readBytes('f32', 0, 4, [] as never), 'type', 'into');
+      await expectRejected(() => opened.readBytes('f32', 0, 4, new Uint8Array(3)), 'range', 'into');
       await expectRejected(() => opened.chunks('f32', 4).next(), 'range', 'maxBytes');
       await expectRejected(() => openSafetensors(7 as never), 'type', 'path');
     }));
