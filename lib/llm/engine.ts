@@ -234,21 +234,13 @@ export class Engine {
     }
   }
 
-  /**
-   * Who takes part in the next step: every text that is being written, with one row; the rows for prompts are divided
-   * evenly among those that have one left, so that neither waits for a long prompt.
-   */
+  /** Who takes part in the next step: every text that is being written, with one row, and parts of prompts. */
   #plan(): Share[] {
     const ready = this.#active.filter(({ stream }) => !stream.full);
-    let prompts = ready.filter(({ text }) => text.generated === 0).length;
-    let rows = this.#chunk;
+    const prompts = this.#divide(ready.filter(({ text }) => text.generated === 0));
     const shares: Share[] = [];
     for (const lane of ready) {
-      let count = lane.todo.length;
-      if (lane.text.generated === 0) {
-        count = Math.min(count, Math.ceil(rows / prompts--));
-        rows -= count;
-      }
+      const count = prompts.get(lane) ?? lane.todo.length;
       if (count === 0) continue;
       const sequence = lane.sequence!;
       try {
@@ -257,9 +249,31 @@ export class Engine {
         this.#end(lane, { error });
         continue;
       }
-      shares.push({ lane, sequence, tokens: lane.todo.slice(0, count), draws: count === lane.todo.length });
+      shares.push({
+        lane,
+        sequence,
+        tokens: lane.todo.slice(0, count),
+        draws: count === lane.todo.length,
+      });
     }
     return shares;
+  }
+
+  /**
+   * Divides the rows of a step evenly among the prompts, so that none waits for a long one; what short ones leave goes to
+   * the others.
+   */
+  #divide(lanes: readonly Lane[]): Map<Lane, number> {
+    // Where there are more prompts than rows, the oldest come first: every one has its turn.
+    const counts = new Map(lanes.map((lane) => [lane, 0]));
+    const rising = lanes.slice(0, this.#chunk).sort((a, b) => a.todo.length - b.todo.length);
+    let rows = this.#chunk;
+    rising.forEach((lane, i) => {
+      const count = Math.min(lane.todo.length, Math.ceil(rows / (rising.length - i)));
+      counts.set(lane, count);
+      rows -= count;
+    });
+    return counts;
   }
 
   async #forward(shares: readonly Share[]): Promise<void> {
