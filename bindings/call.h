@@ -97,6 +97,16 @@ class Reader {
   void read(napi_value value, const char* name, InPlace<T>& out) {
     take(value, name, static_cast<Out<T>&>(out), true, true);
   }
+  template <template <class> class A>
+  void read(napi_value value, const char* name, Many<A>& out) {
+    const uint32_t length = lengthOfList(value, name);
+    out.items.resize(length);
+    for (uint32_t i = 0; i < length; i++) {
+      napi_value item;
+      napi_get_element(env_, value, i, &item);
+      read(item, name, out.items[i]);
+    }
+  }
   template <class A>
   void read(napi_value value, const char* name, Maybe<A>& out) {
     napi_valuetype type;
@@ -125,6 +135,8 @@ class Reader {
   }
 
   View array(napi_value value, const char* name, bool written, bool inPlace, bool principal);
+  /// Throws unless the value is a JavaScript array.
+  uint32_t lengthOfList(napi_value value, const char* name);
   size_t indexOf(napi_value value, const char* name, const char* const* list, size_t count);
   std::string describe(napi_value value) const;
 
@@ -133,9 +145,18 @@ class Reader {
   const Signature& signature_;
   bool promise_;
   size_t index_ = 0;
-  static constexpr size_t kMostArrays = 12;
-  Span spans_[kMostArrays];
+  /// The spans of a call: most have a handful of arrays, a model's forward pass hundreds.
+  static constexpr size_t kFewArrays = 12;
+  Span few_[kFewArrays];
   size_t count_ = 0;
+  std::vector<Span> many_;
+  const Span* spans() const { return many_.empty() ? few_ : many_.data(); }
+  void remember(const Span& span) {
+    if (count_ == kFewArrays && many_.empty()) many_.assign(few_, few_ + kFewArrays);
+    if (many_.empty()) few_[count_] = span;
+    else many_.push_back(span);
+    count_++;
+  }
   std::vector<napi_value> kept_;
 };
 

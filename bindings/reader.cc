@@ -133,17 +133,25 @@ Reader::View Reader::array(napi_value value, const char* name, bool written, boo
   }
   if (view.length == 0) view.data = &nothing;
   const char* begin = static_cast<const char*>(view.data);
-  spans_[count_++] = {begin, begin + view.length * sizeOf(view.element), view.element, written, inPlace, principal,
-                      name};
+  remember({begin, begin + view.length * sizeOf(view.element), view.element, written, inPlace, principal, name});
   return view;
+}
+
+uint32_t Reader::lengthOfList(napi_value value, const char* name) {
+  bool isArray = false;
+  uint32_t length = 0;
+  napi_is_array(env_, value, &isArray);
+  if (!isArray || napi_get_array_length(env_, value, &length) != napi_ok)
+    throw typeError(name, "an array of typed arrays", describe(value));
+  return length;
 }
 
 void Reader::checkOverlap() const {
   for (size_t i = 0; i < count_; i++) {
-    const Span& out = spans_[i];
+    const Span& out = spans()[i];
     if (!out.written || out.begin == out.end) continue;
     for (size_t j = 0; j < count_; j++) {
-      const Span& other = spans_[j];
+      const Span& other = spans()[j];
       if (j == i || other.begin >= out.end || out.begin >= other.end) continue;
       const bool same = other.begin == out.begin && other.element == out.element;
       if (out.inPlace && other.principal && same) continue;

@@ -14,6 +14,22 @@ export * from './kernels/losses.js';
 export * from './kernels/extended.js';
 export * from './kernels/convert.js';
 export * from './kernels/gemm.js';
+export * from './kernels/attention.js';
+export { attentionSplits } from './kernels/attention-options.js';
+export type {
+  AttentionShape,
+  CacheArray,
+  CacheType,
+  PageTableOptions,
+  SoftmaxFormOptions,
+  Splits,
+  SplitsCase,
+  VisibilityOptions,
+} from './kernels/attention-options.js';
+export * from './kernels/attention-parts.js';
+export * from './kernels/transformer.js';
+export { inverseFrequencies } from './kernels/rope.js';
+export type { RopeScaling } from './kernels/rope.js';
 export {
   PackedWeights,
   embed,
@@ -34,12 +50,42 @@ export type {
   WeightShape,
   WeightType,
 } from './kernels/weights.js';
+export {
+  sample,
+  sampleAsync,
+  sampleBatch,
+  sampleBatchAsync,
+  sampleProbabilities,
+  sampleProbabilitiesAsync,
+} from './kernels/sampling.js';
+export type {
+  DistributionOptions,
+  ProbabilityOptions,
+  SampleBatchOptions,
+  SampleCallOptions,
+  SampledToken,
+  SampleOptions,
+  SampleOutcome,
+  TokenLogProb,
+} from './kernels/sampling.js';
+export { NotFiniteError } from './kernels/not-finite.js';
+export { chooseKernel, dataflowFor, dataflowTable, useDataflow } from './kernels/dataflow.js';
+export type {
+  Dataflow,
+  DataflowEntry,
+  DataflowShape,
+  DataflowTable,
+  GemmKernel,
+  InflectionPoints,
+} from './kernels/dataflow.js';
 export { availableIsas, ceilings, info, isa, memory, setIsa, setThreads, threads } from './machine.js';
 export type { Ceilings, CeilingsOptions, Info, Isa, Memory } from './machine.js';
 export { explain } from './explain.js';
-export type { Explanation, SoftmaxCase } from './explain.js';
+export type { Explanation, GemmCase, GemmExplanation, SoftmaxCase } from './explain.js';
 export { tune } from './tuning.js';
 export type { Calibration, Thresholds, TuneOptions } from './tuning.js';
+export { tuneDataflow } from './tuning-dataflow.js';
+export type { TuneDataflowOptions } from './tuning-dataflow.js';
 export { Philox } from './random.js';
 export { verify } from './verify.js';
 export type { Fingerprint, VerifyOptions } from './verify.js';

@@ -1,5 +1,6 @@
 // The table of kernels of one instruction set, and the prototypes of every build, from catalogue.def. C headers only.
 #pragma once
+#include "attention/attention.h"
 #include "elastic/elastic.h"
 #include "gemm/gemm.h"
 #include "types.h"

@@ -14,6 +14,7 @@
 //   bitOr                 of the representations
 //   select(less(a, b), x, y)    x where a < b; lessEqual likewise; a mask's type is the instruction set's own
 //   reduceAdd, reduceMax  by halves: a fixed order
+//   sumEach(r)            lane i: the sum of the lanes of r[i], r having as many vectors as lanes; the same tree for each
 //   loadPairs(p, lo, hi)  2 * lanes bf16: the even ones into lo, the odd ones into hi
 //   prefetch(p)           asks for the cache line of p, which need not be mapped
 #pragma once

@@ -1,7 +1,9 @@
 // What operations are written against: arrays as JavaScript hands them over, enumerations, errors, and the run of a call.
 #pragma once
 #include <string>
+#include <vector>
 
+#include "attention/attention.h"
 #include "cpu.h"
 #include "elastic/elastic.h"
 #include "gemm/gemm.h"
@@ -44,6 +46,12 @@ struct Out<Any> {
 template <class T>
 struct InPlace : Out<T> {};
 
+/// Many<In> or Many<Out>: a list of arrays of any kind; the operation checks which.
+template <template <class> class A>
+struct Many {
+  std::vector<A<Any>> items;
+};
+
 /// An array that may be undefined: then data is null.
 template <class A>
 struct Maybe : A {};
@@ -51,6 +59,7 @@ struct Maybe : A {};
 enum class Algorithm : uint8_t { automatic, twoPass, online, blocked, recompute, reload };
 enum class EmptyRow : uint8_t { zero, nan };
 enum class Reduction : uint8_t { none, sum, mean };
+enum class CacheLayout : uint8_t { nhd, hnd, paged };
 enum class GemmPath : uint8_t { gemv, flat, blocked };
 enum class Stores : uint8_t { automatic, ordinary, streaming };
 
@@ -86,6 +95,14 @@ struct Names<Reduction> {
 template <>
 struct Names<WeightType> {
   static constexpr const char* list[] = {"f32", "bf16", "f16", "int8"};
+};
+template <>
+struct Names<SoftmaxForm> {
+  static constexpr const char* list[] = {"online", "unified", "pair"};
+};
+template <>
+struct Names<CacheLayout> {
+  static constexpr const char* list[] = {"NHD", "HND", "paged"};
 };
 template <>
 struct Names<Activation> {

@@ -77,8 +77,14 @@ Cut beginning(const float* logits, const int32_t* ids, size_t n, int32_t* work, 
     }
     int shift = 0;
     while ((high - low) >> shift >= 1u << kDigit) shift++;
-    double sums[1 << kDigit] = {};
-    for (size_t i = 0; i < n; i++) sums[(keyOf(logits[ids[i]]) - low) >> shift] += weight(ids[i]);
+    double sums[1 << kDigit] = {}, others[1 << kDigit] = {};  // two, since neighbours would wait for each other's sum
+    size_t i = 0;
+    for (; i + 1 < n; i += 2) {
+      sums[(keyOf(logits[ids[i]]) - low) >> shift] += weight(ids[i]);
+      others[(keyOf(logits[ids[i + 1]]) - low) >> shift] += weight(ids[i + 1]);
+    }
+    if (i < n) sums[(keyOf(logits[ids[i]]) - low) >> shift] += weight(ids[i]);
+    for (size_t d = 0; d < size_t(1) << kDigit; d++) sums[d] += others[d];
     const uint32_t last = (high - low) >> shift;
     uint32_t digit = 0;
     while (digit < last && before + sums[digit] < target) before += sums[digit++];
@@ -275,9 +281,10 @@ class Sampler {
       trim(s.topK);
       sum = sumOfList();
     } else {
-      // Ids of at most this weight are together less than the 1 - p that top-p leaves out; half of it, since sums are
-      // rounded. The largest weight is 1: something is always left.
-      gather(0, s.topP < 1 ? std::min((1 - s.topP) * sum / double(2 * n_), 0.5) : 0);
+      // Ids of at most this weight are together less than the 1 - p that top-p leaves out, or less than min-p; half of
+      // it, since sums and the bound are rounded. The largest weight is 1: something is always left.
+      const double tail = s.topP < 1 ? (1 - s.topP) * sum / double(n_) : 0;
+      gather(0, std::min(std::max(tail, s.minP), 1.0) / 2);
     }
     const auto weight = [this](int32_t id) { return double(weights_[id]); };
     if (s.topP < 1) keepBeginning(s.topP * sum, weight);

@@ -19,21 +19,25 @@ export type WeightArray = Float32Array | Uint16Array | Int8Array;
 const PANEL_ROWS = 32;
 const NO_SCALES = new Float32Array(0);
 
-/** The storage type of an array of weights: named for a Uint16Array, that of the array otherwise. */
-export function weightTypeOf(name: string, w: unknown, type: unknown): WeightType {
-  if (type !== undefined) check.oneOf('type', type, WEIGHT_TYPES);
+/** The storage type of an array of weights: named (by `option`) for a Uint16Array, that of the array otherwise. */
+export function weightTypeOf(name: string, w: unknown, type: unknown, option = 'type'): WeightType {
+  if (type !== undefined) check.oneOf(option, type, WEIGHT_TYPES);
   const own = check.isA(w, Float32Array) ? 'f32' : check.isA(w, Int8Array) ? 'int8' : undefined;
   if (own === undefined && !check.isA(w, Uint16Array)) {
-    throw check.typeError(name, 'a Float32Array, an Int8Array, or a Uint16Array with type', w);
+    throw check.typeError(name, `a Float32Array, an Int8Array, or a Uint16Array with ${option}`, w);
   }
   check.attached(name, w as WeightArray);
   if (own !== undefined) {
     if (type !== undefined && type !== own)
-      throw check.rangeError('type', `'${own}' for this array of weights`, type);
+      throw check.rangeError(option, `'${own}' for a ${own === 'f32' ? 'Float32Array' : 'Int8Array'}`, type);
     return own;
   }
   if (type !== 'bf16' && type !== 'f16') {
-    throw check.typeError(name, "a Uint16Array with type 'bf16' or 'f16', a Float32Array or an Int8Array", w);
+    throw check.typeError(
+      name,
+      `a Uint16Array with ${option} 'bf16' or 'f16', a Float32Array or an Int8Array`,
+      w,
+    );
   }
   return type;
 }
@@ -296,8 +300,7 @@ function prepareEmbed(
   const type = weightTypeOf('table', table, o.type);
   const n = check.positiveInteger('n', o.n);
   const k = check.positiveInteger('k', o.k);
-  if (table.length < n * k)
-    throw check.rangeError('table', `at least n * k = ${n * k} elements long`, table);
+  if (table.length < n * k) throw check.rangeError('table', `at least n * k = ${n * k} elements long`, table);
   requireTokens(tokens, n);
   const out = new Float32Array(tokens.length * k);
   return { operation: 'gatherRows', args: [table, o.scales, tokens, out, n, k, type, false], result: out };

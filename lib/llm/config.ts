@@ -3,7 +3,7 @@
  */
 import { CheckpointError, shortened } from '../io/checkpoint-error.js';
 import { Fields } from './fields.js';
-import type { RopeScaling } from './rope.js';
+import type { RopeScaling } from '../kernels/rope.js';
 
 /** Model classes whose forward pass softlane computes. */
 export type LlamaArchitecture = 'LlamaForCausalLM' | 'MistralForCausalLM' | 'Qwen2ForCausalLM';

@@ -1,7 +1,7 @@
 /** The tensors of a Llama-family checkpoint by their Hugging Face names, and how they are stacked for the kernels. */
 import type { LlamaConfig } from './config.js';
 import type { LlamaShape } from './forward.js';
-import { inverseFrequencies } from './rope.js';
+import { inverseFrequencies } from '../kernels/rope.js';
 
 /** A tensor that a configuration asks for. */
 export interface ExpectedTensor {

@@ -205,7 +205,7 @@ void gemm(Run& run, In<float> a, In<Any> w, Maybe<In<float>> scales, Maybe<In<fl
     throw typeError("scales", type == WeightType::int8 ? "given for int8 weights" : "given for int8 weights only",
                     scales.data ? "an array" : "undefined");
   if (scales.data) requireMatrix("scales", scales.length, 1, n, n);
-  run.useThreads(std::min(threads, 1 + n * k / (size_t(1) << 19) * (1 + m / 16)));
+  run.useThreads(threadsFor(n, k, m, threads));
   run.expect(panelsOf(n) * m);
   multiply(run, {a.data,
                  m,

@@ -28,6 +28,12 @@ struct Product {
 /// Runs on up to run.threads() threads; results depend neither on them nor, for packed weights, on path or m.
 void multiply(Run& run, const Product& product);
 
+/// Threads that a product is worth: waking one costs as much as reading half a million weights.
+inline size_t threadsFor(size_t n, size_t k, size_t m, size_t threads) {
+  const size_t worth = 1 + n * k / (size_t(1) << 19) * (1 + m / 16);
+  return threads < worth ? threads : worth;
+}
+
 /// Elements of an array of weights.
 inline size_t elementsOf(size_t n, size_t k, bool packed) { return (packed ? panelsOf(n) * kPanelRows : n) * k; }
 

@@ -228,6 +228,18 @@ SOFTLANE_INLINE F64 select(__m256d mask, F64 a, F64 b) { return {_mm256_blendv_p
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm256_sqrt_pd(a.v)}; }
 SOFTLANE_INLINE F64 abs(F64 a) { return {_mm256_andnot_pd(_mm256_set1_pd(-0.0), a.v)}; }
 
+SOFTLANE_INLINE F32 sumEach(const F32 (&r)[8]) {
+  __m256 t[4], u[2];
+  for (int i = 0; i < 4; i++)
+    t[i] =
+        _mm256_add_ps(_mm256_unpacklo_ps(r[2 * i].v, r[2 * i + 1].v), _mm256_unpackhi_ps(r[2 * i].v, r[2 * i + 1].v));
+  for (int i = 0; i < 2; i++) {
+    const __m256d a = _mm256_castps_pd(t[2 * i]), b = _mm256_castps_pd(t[2 * i + 1]);
+    u[i] = _mm256_add_ps(_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)));
+  }
+  return {_mm256_add_ps(_mm256_permute2f128_ps(u[0], u[1], 0x20), _mm256_permute2f128_ps(u[0], u[1], 0x31))};
+}
+
 SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
   const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   lo = {_mm256_castsi256_ps(_mm256_slli_epi32(words, 16))};

@@ -222,6 +222,21 @@ SOFTLANE_INLINE __mmask8 lessEqual(F64 a, F64 b) { return _mm512_cmp_pd_mask(a.v
 SOFTLANE_INLINE F64 select(__mmask8 mask, F64 a, F64 b) { return {_mm512_mask_mov_pd(b.v, mask, a.v)}; }
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {_mm512_sqrt_pd(a.v)}; }
 
+SOFTLANE_INLINE F32 sumEach(const F32 (&r)[16]) {
+  __m512 t[8], u[4];
+  for (int i = 0; i < 8; i++)
+    t[i] =
+        _mm512_add_ps(_mm512_unpacklo_ps(r[2 * i].v, r[2 * i + 1].v), _mm512_unpackhi_ps(r[2 * i].v, r[2 * i + 1].v));
+  for (int i = 0; i < 4; i++) {
+    const __m512d a = _mm512_castps_pd(t[2 * i]), b = _mm512_castps_pd(t[2 * i + 1]);
+    u[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+  }
+  for (int i = 0; i < 2; i++)
+    u[i] = _mm512_add_ps(_mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0x88),
+                         _mm512_shuffle_f32x4(u[2 * i], u[2 * i + 1], 0xdd));
+  return {_mm512_add_ps(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xdd))};
+}
+
 SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
   const __m512i words = _mm512_loadu_si512(p);
   lo = {_mm512_castsi512_ps(_mm512_slli_epi32(words, 16))};

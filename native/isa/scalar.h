@@ -159,6 +159,8 @@ SOFTLANE_INLINE F64 select(bool mask, F64 a, F64 b) { return mask ? a : b; }
 SOFTLANE_INLINE F64 sqrt(F64 a) { return {__builtin_sqrt(a.v)}; }
 SOFTLANE_INLINE F64 abs(F64 a) { return {__builtin_fabs(a.v)}; }
 
+SOFTLANE_INLINE F32 sumEach(const F32 (&r)[1]) { return r[0]; }
+
 SOFTLANE_INLINE void loadPairs(const bf16* p, F32& lo, F32& hi) {
   lo = F32::load(p);
   hi = F32::load(p + 1);

@@ -1,4 +1,4 @@
-import { inverseFrequencies } from '../../lib/llm/rope.js';
+import { inverseFrequencies } from '../../lib/kernels/rope.js';
 import { flashFixture, type RopeScalingFixture } from '../helpers/flash-fixtures.js';
 import { expectThrown } from '../helpers/refused.js';
 

@@ -1,0 +1,342 @@
+// Tasks over chunks of keys. Each chunk is summed from nothing and folded into the row's total in order, whether one
+// thread goes over all chunks of a task or several share them: the same bits either way ("Flash-Decoding": split keys,
+// so that a long context of one sequence uses all threads).
+#ifdef SOFTLANE_OPERATIONS
+#include "run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "../dispatch.h"
+
+namespace softlane {
+
+void HeadCache::locate(size_t position, size_t count, const void** keyAt, const void** valueAt) const {
+  for (size_t j = 0; j < count; j++) {
+    const size_t i = position + j;
+    if (!pages) {
+      keyAt[j] = keys + i * step;
+      valueAt[j] = values + i * step;
+      continue;
+    }
+    const char* page = pages[i / pageTokens];
+    const size_t within = i % pageTokens;
+    valueAt[j] = page + valueOffset + within * step;
+    if (!tiled) keyAt[j] = page + keyOffset + within * step;
+    else if (j % kTileKeys == 0) keyAt[j / kTileKeys] = page + keyOffset;
+  }
+}
+
+void HeadCache::scales(size_t position, size_t count, float* keyScale, float* valueScale) const {
+  for (size_t j = 0; j < count; j++) {
+    const size_t i = position + j;
+    if (!scalePages) {
+      keyScale[j] = keyScales[i * scaleStep];
+      valueScale[j] = valueScales[i * scaleStep];
+    } else {
+      const char* page = scalePages[i / pageTokens];
+      std::memcpy(&keyScale[j], page + keyScaleOffset + i % pageTokens * sizeof(float), sizeof(float));
+      std::memcpy(&valueScale[j], page + valueScaleOffset + i % pageTokens * sizeof(float), sizeof(float));
+    }
+  }
+}
+
+namespace {
+
+constexpr float kNothing = -std::numeric_limits<float>::infinity();
+
+/// Floats from one row of values to the next: whole vectors of every instruction set.
+size_t strideOf(size_t dim) { return (dim + 15) / 16 * 16; }
+
+/// States of some rows in one piece of memory.
+struct States {
+  AttentionState at;
+  size_t rows;
+  static size_t bytes(size_t rows, size_t dim) { return rows * (strideOf(dim) + 2) * sizeof(float); }
+  States(float* memory, size_t rows, size_t dim)
+      : at{memory, memory + rows, memory + 2 * rows, strideOf(dim)}, rows(rows) {}
+  void clear(SoftmaxForm form) const {
+    std::fill_n(at.sums, rows, 0.0f);
+    std::fill_n(at.tops, rows, form == SoftmaxForm::pair ? -0x1p18f : kNothing);
+    std::fill_n(at.values, rows * at.stride, 0.0f);
+  }
+};
+
+/// One task at work: its queries in a padded copy, and what its rows see.
+class Worker {
+ public:
+  Worker(const AttentionForm& form, const AttentionTask& task)
+      : form_(form),
+        task_(task),
+        group_(form.group),
+        rows_(task.tokens * form.group),
+        stride_(strideOf(form.dim)),
+        memory_((rows_ * (stride_ + kKeyBlock) + 2 * kKeyBlock) * sizeof(float)),
+        sight_(rows_),
+        distance_(rows_),
+        slopes_(task.slopes ? rows_ : 0),
+        left_(rows_) {
+    float* q = queries();
+    std::memset(q, 0, rows_ * stride_ * sizeof(float));
+    for (size_t r = 0; r < rows_; r++) {
+      std::memcpy(q + r * stride_, queryOf(r), form.dim * sizeof(float));
+      if (task.slopes) slopes_[r] = task.slopes[r % group_];
+    }
+  }
+
+  size_t rows() const { return rows_; }
+  /// Which rows have left the range so far; what other threads found joins in.
+  const std::vector<uint8_t>& left() const { return left_; }
+  void leave(const std::vector<uint8_t>& others) {
+    for (size_t r = 0; r < rows_; r++) left_[r] |= others[r];
+  }
+  /// Chunks of keys up to the last that a row sees.
+  size_t chunks() const { return (seenBy(rows_ - 1) + form_.chunk - 1) / form_.chunk; }
+
+  /// Chunk `index` for the rows [first, first + count), from nothing.
+  void sum(size_t index, size_t first, size_t count, SoftmaxForm form, const States& part) {
+    part.clear(form);
+    const size_t begin = index * form_.chunk, end = std::min(begin + form_.chunk, seenBy(first + count - 1));
+    const void *keyAt[2 * kKeyBlock], *valueAt[2 * kKeyBlock];
+    for (size_t position = begin; position < end; position += kKeyBlock) {
+      const size_t n = std::min(kKeyBlock, end - position);
+      if (!look(position, n, first, count)) continue;
+      AttentionBlock block{};
+      const size_t next = position + n < end ? std::min(kKeyBlock, end - position - n) : 0;
+      task_.cache.locate(position, n, keyAt, valueAt);
+      if (next) {
+        task_.cache.locate(position + n, next, keyAt + kKeyBlock, valueAt + kKeyBlock);
+        for (size_t j = next; j < n; j++) {  // the next block may be shorter than this one
+          keyAt[kKeyBlock + j] = keyAt[kKeyBlock];
+          valueAt[kKeyBlock + j] = valueAt[kKeyBlock];
+        }
+      }
+      block.q = queries() + first * stride_;
+      block.rows = count;
+      block.dim = form_.dim;
+      block.count = n;
+      block.type = task_.cache.type;
+      block.tiled = task_.cache.tiled;
+      block.keys = keyAt;
+      block.values = valueAt;
+      block.ahead = next > 0;
+      if (task_.cache.type == CacheType::int8) {
+        task_.cache.scales(position, n, keyScales(), valueScales());
+        for (size_t j = n; j < kKeyBlock; j++) keyScales()[j] = valueScales()[j] = 0;
+        block.keyScales = keyScales();
+        block.valueScales = valueScales();
+      }
+      block.sight = sight_.data();
+      block.scale = form_.scale;
+      block.softCap = form_.softCap;
+      block.slopes = task_.slopes ? slopes_.data() + first : nullptr;
+      block.distance = distance_.data();
+      block.form = form;
+      block.phi = form_.phi;
+      block.low = form_.elementRule ? form_.low : kNothing;
+      block.high = form_.elementRule ? form_.high : -kNothing;
+      block.state = part.at;
+      block.left = left_.data() + first;
+      block.room = room();
+      kernels().attention_block(block);
+    }
+  }
+
+  /// Writes the row's result from its total; returns whether it had to be redone.
+  bool finish(size_t r, const States& total) {
+    const bool unified = form_.softmax == SoftmaxForm::unified;
+    bool bad = !isFinite(total, r) || (unified && total.at.sums[r] < 0x1p-60f);
+    if (form_.elementRule && unified && left_[r]) bad = true;
+    if (seenBy(r) == 0) bad = false;
+    // A row that is not finite is computed by itself: the keys that it does not see may hold anything.
+    if (!bad || !(unified || task_.tokens > 1)) {
+      write(r, total, r, form_.softmax);
+      return false;
+    }
+    const SoftmaxForm form = unified ? SoftmaxForm::online : form_.softmax;
+    const Scratch memory(2 * States::bytes(1, form_.dim));
+    const States alone(memory.as<float>(), 1, form_.dim);
+    const States part(memory.as<float>() + stride_ + 2, 1, form_.dim);
+    alone.clear(form);
+    for (size_t c = 0; c * form_.chunk < seenBy(r); c++) {
+      sum(c, r, 1, form, part);
+      kernels().attention_fold(alone.at, part.at, 1, form);
+    }
+    write(r, alone, 0, form);
+    return unified;
+  }
+
+  /// The result of row r from row `from` of the states.
+  void write(size_t r, const States& states, size_t from, SoftmaxForm form) const {
+    float* out = task_.out + r / group_ * task_.tokenStride + r % group_ * form_.dim;
+    double lse = logSumOf(states, from, form), share = 1;
+    if (task_.sinks) {
+      const double sink = task_.sinks[r % group_], most = std::max(sink, lse);
+      const double all = most + std::log(std::exp(sink - most) + std::exp(lse - most));
+      if (std::isfinite(most)) share = std::exp(lse - all);
+      if (most > kNothing) lse = all;
+    }
+    const double l = states.at.sums[from];
+    for (size_t d = 0; d < form_.dim; d++)
+      out[d] = l == 0 ? 0 : float(states.at.values[from * stride_ + d] / l * share);
+    const size_t at = r / group_ * task_.valueStride + r % group_;
+    if (task_.logSumExp) task_.logSumExp[at] = float(lse);
+    if (task_.top) task_.top[at] = states.at.tops[from];
+  }
+
+ private:
+  const float* queryOf(size_t r) const { return task_.q + r / group_ * task_.queryStride + r % group_ * form_.dim; }
+  float* queries() const { return memory_.as<float>(); }
+  float* room() const { return queries() + rows_ * stride_; }
+  float* keyScales() const { return room() + rows_ * kKeyBlock; }
+  float* valueScales() const { return keyScales() + kKeyBlock; }
+
+  /// Keys up to here are seen by row r.
+  size_t seenBy(size_t r) const {
+    const size_t token = task_.causal ? r / group_ : task_.tokens - 1;
+    return size_t(std::max<int64_t>(0, task_.position + int64_t(token) + 1));
+  }
+
+  /// Sets what each row sees of a block; false where none sees anything.
+  bool look(size_t position, size_t n, size_t first, size_t count) {
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+      const int64_t to = int64_t(seenBy(first + i)), at = int64_t(position);
+      const int64_t from = form_.window ? std::max<int64_t>(0, to - int64_t(form_.window)) : 0;
+      const int64_t sink = std::min<int64_t>(int64_t(form_.sinkTokens), to);
+      const auto relative = [&](int64_t p) {
+        return int32_t(std::max<int64_t>(-1, std::min<int64_t>(p - at, kKeyBlock)));
+      };
+      sight_[i] = {relative(from), relative(to), form_.window ? relative(sink) : 0};
+      distance_[i] = int32_t(at - (to - 1));
+      any = any || !sight_[i].none(int32_t(n));
+    }
+    return any;
+  }
+
+  static bool isFinite(const States& states, size_t r) {
+    bool finite = std::isfinite(states.at.sums[r]);
+    for (size_t d = 0; d < states.at.stride; d++)
+      finite = finite && std::isfinite(states.at.values[r * states.at.stride + d]);
+    return finite;
+  }
+
+  static double logSumOf(const States& states, size_t r, SoftmaxForm form) {
+    const double sum = states.at.sums[r], top = states.at.tops[r];
+    if (sum == 0) return kNothing;
+    return (form == SoftmaxForm::pair ? top * 0x1.62e42fefa39efp-1 : top) + std::log(sum);
+  }
+
+  const AttentionForm& form_;
+  const AttentionTask& task_;
+  size_t group_, rows_, stride_;
+  Scratch memory_;
+  std::vector<Sight> sight_;
+  std::vector<int32_t> distance_;
+  std::vector<float> slopes_;
+  std::vector<uint8_t> left_;
+};
+
+/// All chunks of a task on this thread.
+size_t whole(const AttentionForm& form, const AttentionTask& task) {
+  Worker worker(form, task);
+  const size_t rows = worker.rows();
+  const Scratch memory(2 * States::bytes(rows, form.dim));
+  const States total(memory.as<float>(), rows, form.dim);
+  const States part(memory.as<float>() + States::bytes(rows, form.dim) / sizeof(float), rows, form.dim);
+  total.clear(form.softmax);
+  for (size_t c = 0; c < worker.chunks(); c++) {
+    worker.sum(c, 0, rows, form.softmax, part);
+    kernels().attention_fold(total.at, part.at, rows, form.softmax);
+  }
+  size_t redone = 0;
+  for (size_t r = 0; r < rows; r++) redone += worker.finish(r, total);
+  return redone;
+}
+
+/// A chunk of a task: where threads share the chunks of one.
+struct Share {
+  size_t task, chunk;
+  float* memory;
+};
+
+}  // namespace
+
+size_t attend(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks) {
+  std::atomic<size_t> redone{0};
+  size_t most = 0;
+  const auto chunksOf = [&](const AttentionTask& task) { return (lengthOf(task) + form.chunk - 1) / form.chunk; };
+  for (const AttentionTask& task : tasks) most = std::max(most, chunksOf(task));
+  if (run.threads() <= 1 || most <= 1 || tasks.size() >= 4 * run.threads()) {
+    run.each(tasks.size(), 1, [&](size_t begin, size_t end) {
+      for (size_t t = begin; t < end; t++) redone += whole(form, tasks[t]);
+      run.advance(end - begin);
+    });
+    return redone;
+  }
+  // Few tasks, many chunks: workers are made once for each task and chunk range, totals folded in order afterwards.
+  std::vector<Share> shares;
+  size_t floats = 0;
+  for (size_t t = 0; t < tasks.size(); t++) {
+    for (size_t c = 0; c < chunksOf(tasks[t]); c++) {
+      shares.push_back({t, c, nullptr});
+      floats += States::bytes(tasks[t].tokens * form.group, form.dim) / sizeof(float);
+    }
+  }
+  const Scratch memory(floats * sizeof(float));
+  float* at = memory.as<float>();
+  for (Share& share : shares) {
+    share.memory = at;
+    at += States::bytes(tasks[share.task].tokens * form.group, form.dim) / sizeof(float);
+  }
+  std::vector<std::vector<uint8_t>> left(shares.size());
+  const bool complete = run.each(shares.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t s = begin; s < end; s++) {
+      Worker worker(form, tasks[shares[s].task]);
+      worker.sum(shares[s].chunk, 0, worker.rows(), form.softmax, States(shares[s].memory, worker.rows(), form.dim));
+      left[s] = worker.left();
+    }
+  });
+  if (!complete) return 0;
+  run.each(tasks.size(), 1, [&](size_t begin, size_t end) {
+    for (size_t t = begin; t < end; t++) {
+      Worker worker(form, tasks[t]);
+      const size_t rows = worker.rows();
+      const Scratch totals(States::bytes(rows, form.dim));
+      const States total(totals.as<float>(), rows, form.dim);
+      total.clear(form.softmax);
+      for (size_t s = 0; s < shares.size(); s++) {
+        if (shares[s].task != t) continue;
+        kernels().attention_fold(total.at, States(shares[s].memory, rows, form.dim).at, rows, form.softmax);
+        worker.leave(left[s]);
+      }
+      for (size_t r = 0; r < rows; r++) redone += worker.finish(r, total);
+    }
+    run.advance(end - begin);
+  });
+  return redone;
+}
+
+void attendPartials(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks, size_t chunks,
+                    size_t outStride, size_t valueStride) {
+  run.each(tasks.size() * chunks, 1, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++) {
+      AttentionTask task = tasks[i / chunks];
+      const size_t c = i % chunks;
+      task.out += c * outStride;
+      task.logSumExp += c * valueStride;
+      Worker worker(form, task);
+      const Scratch memory(States::bytes(worker.rows(), form.dim));
+      const States part(memory.as<float>(), worker.rows(), form.dim);
+      if (c < worker.chunks()) worker.sum(c, 0, worker.rows(), form.softmax, part);
+      else part.clear(form.softmax);
+      for (size_t r = 0; r < worker.rows(); r++) worker.write(r, part, r, form.softmax);
+    }
+    run.advance(end - begin);
+  });
+}
+
+}  // namespace softlane
+#endif
