@@ -1,11 +1,13 @@
 /** The list of benchmark questions. A new question is a file beside this one and a line below. */
 import { BenchError } from './harness/errors.js';
 import type { Question } from './harness/question.js';
+import { question as attention } from './attention.js';
+import { question as decode } from './decode.js';
 import { question as elastic } from './elastic.js';
 import { question as gemm } from './gemm.js';
 import { question as softmax } from './softmax.js';
 
-export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm];
+export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm, attention, decode];
 
 /** The list for people: a line per question. */
 export function questionLines(): string[] {

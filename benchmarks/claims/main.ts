@@ -2,6 +2,7 @@
 import { messageOf } from '../harness/errors.js';
 import { renderClaims, verdictOf, type Claim } from './claim.js';
 import { measureElasticClaims } from './elastic.js';
+import { measureLlmClaims } from './llm.js';
 import { measureSoftmaxClaims } from './softmax.js';
 
 /** Measures the claims of a family; `show` receives lines for the reader while it goes on. */
@@ -10,7 +11,11 @@ type Family = (
   signal: AbortSignal,
 ) => Promise<{ claims: Claim[]; failures: string[] }>;
 
-const FAMILIES: Record<string, Family> = { softmax: measureSoftmaxClaims, elastic: measureElasticClaims };
+const FAMILIES: Record<string, Family> = {
+  softmax: measureSoftmaxClaims,
+  elastic: measureElasticClaims,
+  llm: measureLlmClaims,
+};
 
 /** Runs the command and gives its exit code: 0 where all that is meant to hold does, 1 where not, 2 for a wrong name. */
 export async function main(args: readonly string[]): Promise<number> {

@@ -16,11 +16,11 @@ describe('softlane bench', () => {
   it('lists the questions when none is named', async () => {
     const { code, stdout } = await softlane(['bench']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^questions:\n {2}softmax {2}\S.*\n {2}elastic {2}\S.*\n {2}gemm {5}\S.*\n$/);
+    expect(stdout).toMatch(/^questions:\n( {2}(softmax|elastic|gemm|attention|decode) +\S.*\n){5}$/);
   });
 
   it.each([
-    [['nope'], 'unknown question "nope"; there are: softmax, elastic, gemm'],
+    [['nope'], 'unknown question "nope"; there are: softmax, elastic, gemm, attention, decode'],
     [['softmax', '--sizes', 'many'], 'size "many" must be a whole number'],
     [['softmax', '--shapes', '3'], 'shape "3" must have the form ROWSxCOLS'],
     [['softmax', '--isa', 'avx9'], 'instruction set "avx9" is unknown or not available here; there are: '],
@@ -33,6 +33,8 @@ describe('softlane bench', () => {
     ],
     [['elastic', '--distribution', 'uniform-10'], 'the question elastic has no --distribution'],
     [['gemm', '--distribution', 'uniform-10'], 'the question gemm has no --distribution'],
+    [['attention', '--shapes', '3x4'], 'the question attention has no --shapes'],
+    [['decode', '--shapes', '3x4'], 'the question decode has no --shapes'],
     [['softmax', '--against', '/no/such.json'], 'cannot read /no/such.json: ENOENT'],
   ])('answers %j with one line', async (args, message) => {
     const line = expectOneLine(await softlane(['bench', ...args]), 1);
@@ -197,10 +199,71 @@ describe('softlane bench gemm', () => {
   });
 });
 
+describe('softlane bench attention', () => {
+  it('prints a table per group size, and writes JSON and SVG', async () => {
+    const json = join(folder, 'attention.json');
+    const svg = join(folder, 'attention.svg');
+    const { code, stdout, stderr } = await softlane([
+      ...['bench', 'attention', '--sizes', '200', '--filter', '(online|onnx|paged).* group [14],.* f32'],
+      ...['--json', json, '--plot', svg],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^attention group 4, 200 tokens, 8 x 128, f32, 1 thread\ncontender /m);
+    expect(stdout).toMatch(/^milliseconds by context, group 1, f32, \w+, 1 thread$/m);
+    const { rows } = readResults(json);
+    expect(new Set(rows.map((row) => row.contender))).toEqual(
+      new Set(['online', 'paged', 'onnxruntime-node']),
+    );
+    expect(new Set(rows.map((row) => row.case.group))).toEqual(new Set([1, 4]));
+    for (const row of rows) {
+      expect(Object.keys(row.case)).toEqual([
+        ...['length', 'group', 'kvHeads', 'headDim', 'dtype', 'isa', 'threads'],
+      ]);
+      expect(row.GBps).toBeCloseTo((2 * 200 * 8 * 128 * 4) / row.medianNs, 6);
+    }
+    expect(readFileSync(svg, 'utf8')).toContain('tokens in the cache');
+  });
+});
+
+describe('softlane bench decode', () => {
+  it('prints tokens per second by batch, and writes JSON and SVG', async () => {
+    const json = join(folder, 'decode.json');
+    const svg = join(folder, 'decode.svg');
+    const { code, stdout, stderr } = await softlane([
+      ...[
+        'bench',
+        'decode',
+        '--sizes',
+        '250k',
+        '--filter',
+        'batch [14], .* bf16',
+        '--json',
+        json,
+        '--plot',
+        svg,
+      ],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(
+      /^decode stories260k, batch 4, 8 tokens each, bf16, 1 thread\ncontender .* tokens\/s /m,
+    );
+    expect(stdout).toMatch(/^decode, stories260k, bf16, \w+, 1 thread\n +tokens\/s +x batch 1 /m);
+    const { rows } = readResults(json);
+    expect(rows.map(({ contender, case: { batch } }) => `${contender} ${batch}`)).toEqual([
+      ...['engine 1', 'session 1', 'streaming-read 1', 'engine 4', 'streaming-read 4'],
+    ]);
+    for (const { contender, case: c, tokensPerSecond, medianNs } of rows) {
+      if (contender === 'streaming-read') expect(tokensPerSecond).toBeUndefined();
+      else expect(tokensPerSecond).toBeCloseTo((8e9 * Number(c.batch)) / medianNs, 3);
+    }
+    expect(readFileSync(svg, 'utf8')).toContain('sequences in a batch');
+  });
+});
+
 describe('claims', () => {
   it.each([[[]], [['nothing']], [['softmax', 'more']]])('refuses %j', async (args) => {
     const { code, stdout, stderr } = await runNode(['dist/esm/benchmarks/claims/main.js', ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^claims: expected one of softmax, elastic, received [^\n]+\n$/);
+    expect(stderr).toMatch(/^claims: expected one of softmax, elastic, llm, received [^\n]+\n$/);
   });
 });

@@ -11,11 +11,12 @@ export function register(program: Command): void {
     .argument('[question]', 'what to measure; without it the questions are listed')
     .option(
       '--sizes <list>',
-      'sizes of the sweep (elastic: lengths of series): 1000,64Ki,2^20 or a range such as 1e3..1e8 or 1Ki..64Mi',
+      'sizes of the sweep (elastic: lengths of series; gemm: rows; attention: cached tokens; decode: parameters): ' +
+        '1000,64Ki,2^20 or a range such as 1e3..1e8 or 1Ki..64Mi',
     )
     .option(
       '--shapes <list>',
-      'matrices beside the sweep, ROWSxCOLS (elastic: series by length): 64x1000,4096x4096',
+      'matrices beside the sweep, ROWSxCOLS (elastic: series by length; gemm: weights NxK): 64x1000,4096x4096',
     )
     .option('--isa <names>', 'instruction sets, separated by commas, or "all" (default: the best one)')
     .option(
@@ -31,7 +32,10 @@ export function register(program: Command): void {
     .option('--quick', 'fewer and smaller cases, in under half a minute')
     .option('--json <file>', 'write the results as JSON')
     .option('--plot <file>', 'draw the sweep as SVG (needs vega and vega-lite)')
-    .option('--plot-value <what>', 'what to draw: ns or GBps (softmax), Mcells or ns (elastic)')
+    .option(
+      '--plot-value <what>',
+      'what to draw: ns or GBps (softmax), Mcells or ns (elastic), ms, GBps or ofCeiling (gemm, attention), tokens or ofCeiling (decode)',
+    )
     .option('--against <file>', 'compare with a run that --json saved on this machine')
     .action(async (question: string | undefined, options: BenchOptions) => {
       // Loaded here, so that help and usage errors do not need the native addon.

@@ -1,0 +1,147 @@
+/** Queries and caches of the cases. */
+import { f32ToBf16, f32ToF16 } from '../../lib/index.js';
+import { coldCopies } from '../../lib/tuning-dataflow.js';
+import { normal } from '../harness/numbers.js';
+import type { CacheType, CaseSpec } from './cases.js';
+
+/** Bytes of an element. */
+const BYTES: Record<CacheType, number> = { f32: 4, bf16: 2, f16: 2, int8: 1 };
+
+/** Keys or values as they are stored. */
+export interface Stored {
+  data: Float32Array | Uint16Array | Int8Array;
+  /** A factor for each head of each token, in the order of the layout; int8 alone. */
+  scales?: Float32Array;
+}
+
+/** A cache of one sequence. */
+export interface Cache {
+  keys: Stored;
+  values: Stored;
+}
+
+/** A cache of one sequence in pages, [page, 2 (keys, values), kvHeads, PAGE_TOKENS, headDim]. */
+export interface Pages {
+  pages: Stored;
+  /** The page of each PAGE_TOKENS tokens. */
+  pageTable: Int32Array;
+}
+
+/** Tokens in a page. */
+export const PAGE_TOKENS = 16;
+/** Pages are taken in steps of this prime, as if others had been given back in between. */
+const PAGE_STEP = 7919;
+
+/** Order of a cache: tokens by heads, or heads by tokens. */
+export type Layout = 'NHD' | 'HND';
+
+type Shape = Pick<CaseSpec, 'length' | 'kvHeads' | 'headDim' | 'dtype'>;
+
+/** Bytes that attention reads: keys and values with their scales. */
+export function cacheBytes({ length, kvHeads, headDim, dtype }: Shape): number {
+  return 2 * length * kvHeads * (headDim * BYTES[dtype] + (dtype === 'int8' ? 4 : 0));
+}
+
+/** The query of a case, [kvHeads * group, headDim]; scores are then normal with deviation 1. */
+export function queryOf({ kvHeads, group, headDim }: CaseSpec): Float32Array {
+  return normal(kvHeads * group * headDim, 1);
+}
+
+/** Caches of one shape that calls take turns with, in both orders; made when first asked for. */
+export class CacheSet {
+  readonly #made = new Map<Layout, readonly Cache[]>();
+  #paged: readonly Pages[] | undefined;
+  #source: { keys: Float32Array; values: Float32Array } | undefined;
+
+  constructor(readonly shape: Shape) {}
+
+  /** Copies in the order of a layout, enough of them that none is in a cache when its turn comes. */
+  of(layout: Layout): readonly Cache[] {
+    let caches = this.#made.get(layout);
+    if (!caches) {
+      const first = { keys: this.#stored('keys', layout), values: this.#stored('values', layout) };
+      caches = Array.from({ length: coldCopies(cacheBytes(this.shape)) }, (_, i) =>
+        i === 0 ? first : copyOf(first),
+      );
+      this.#made.set(layout, caches);
+    }
+    return caches;
+  }
+
+  /** Copies in pages. */
+  paged(): readonly Pages[] {
+    return (this.#paged ??= this.of('HND').map((cache) => pagesOf(cache, this.shape)));
+  }
+
+  /** Keys and values in float32, heads by tokens. */
+  get #floats() {
+    const { length, kvHeads, headDim } = this.shape;
+    const count = length * kvHeads * headDim;
+    return (this.#source ??= { keys: normal(count, 2), values: normal(count, 3) });
+  }
+
+  #stored(what: 'keys' | 'values', layout: Layout): Stored {
+    const { length, kvHeads, headDim, dtype } = this.shape;
+    let floats = this.#floats[what];
+    if (layout === 'NHD') {
+      const turned = new Float32Array(floats.length);
+      for (let h = 0; h < kvHeads; h++) {
+        for (let t = 0; t < length; t++) {
+          const from = (h * length + t) * headDim;
+          turned.set(floats.subarray(from, from + headDim), (t * kvHeads + h) * headDim);
+        }
+      }
+      floats = turned;
+    }
+    if (dtype === 'f32') return { data: floats };
+    if (dtype === 'bf16') return { data: f32ToBf16(floats) };
+    if (dtype === 'f16') return { data: f32ToF16(floats) };
+    return quantized(floats, headDim);
+  }
+}
+
+/** int8 with a scale for each row of `headDim` numbers: the largest of a row is 127. */
+function quantized(x: Float32Array, headDim: number): Stored {
+  const rows = x.length / headDim;
+  const data = new Int8Array(x.length);
+  const scales = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let largest = 0;
+    for (let i = row * headDim; i < (row + 1) * headDim; i++) largest = Math.max(largest, Math.abs(x[i]));
+    scales[row] = largest / 127;
+    for (let i = row * headDim; i < (row + 1) * headDim; i++) data[i] = Math.round(x[i] / scales[row]);
+  }
+  return { data, scales };
+}
+
+/** Distributes a cache, heads by tokens, to pages. */
+function pagesOf({ keys, values }: Cache, { length, kvHeads, headDim }: Shape): Pages {
+  const count = Math.ceil(length / PAGE_TOKENS);
+  const pageTable = Int32Array.from({ length: count }, (_, i) => (i * PAGE_STEP) % count);
+  const pages: Stored = { data: sameKind(keys.data, 2 * count * kvHeads * PAGE_TOKENS * headDim) };
+  if (keys.scales) pages.scales = new Float32Array(2 * count * kvHeads * PAGE_TOKENS);
+  for (const [which, stored] of [keys, values].entries()) {
+    for (let i = 0; i < count; i++) {
+      const end = Math.min(length, (i + 1) * PAGE_TOKENS);
+      for (let h = 0; h < kvHeads; h++) {
+        const from = h * length + i * PAGE_TOKENS;
+        const rows = end - i * PAGE_TOKENS;
+        const to = ((pageTable[i] * 2 + which) * kvHeads + h) * PAGE_TOKENS;
+        pages.data.set(stored.data.subarray(from * headDim, (from + rows) * headDim), to * headDim);
+        if (stored.scales) pages.scales?.set(stored.scales.subarray(from, from + rows), to);
+      }
+    }
+  }
+  return { pages, pageTable };
+}
+
+/** An array of the kind of another. */
+function sameKind(like: Stored['data'], length: number): Stored['data'] {
+  if (like instanceof Float32Array) return new Float32Array(length);
+  return like instanceof Int8Array ? new Int8Array(length) : new Uint16Array(length);
+}
+
+function copyOf({ keys, values }: Cache): Cache {
+  const copy = ({ data, scales }: Stored): Stored => ({ data: data.slice(), scales: scales?.slice() });
+  return { keys: copy(keys), values: copy(values) };
+}
