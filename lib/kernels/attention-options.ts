@@ -52,9 +52,9 @@ export interface VisibilityOptions {
   /** s becomes c tanh(s / c); default off. */
   softCap?: number;
   /** ALiBi: slope * (key position - query position) is added: queryHeads elements. */
-  alibiSlopes?: Float32Array;
+  alibiSlopes?: ArrayLike<number>;
   /** A logit for each query head that joins the denominator alone (learned attention sinks): queryHeads elements. */
-  sinks?: Float32Array;
+  sinks?: ArrayLike<number>;
 }
 
 /** Checked visibility; 0 stands for off. */
@@ -72,11 +72,23 @@ export function visibilityOf(o: VisibilityOptions, queryHeads: number): Visibili
   const sinkTokens = o.sinkTokens ?? 0;
   if (sinkTokens !== 0) check.positiveInteger('sinkTokens', sinkTokens);
   const softCap = o.softCap === undefined ? 0 : check.positiveNumber('softCap', o.softCap);
-  for (const name of ['alibiSlopes', 'sinks'] as const) {
-    if (o[name] !== undefined && arrayOf(name, o[name], Float32Array).length !== queryHeads)
-      throw check.rangeError(name, `${queryHeads} elements long`, o[name]);
-  }
-  return { window, sinkTokens, softCap, alibiSlopes: o.alibiSlopes, sinks: o.sinks };
+  return {
+    window,
+    sinkTokens,
+    softCap,
+    alibiSlopes: perHead('alibiSlopes', o.alibiSlopes, queryHeads),
+    sinks: perHead('sinks', o.sinks, queryHeads),
+  };
+}
+
+/** Numbers for each query head, as float32. */
+function perHead(name: string, given: unknown, queryHeads: number): Float32Array | undefined {
+  if (given === undefined) return undefined;
+  if (!Array.isArray(given) && !check.isA(given, Float32Array) && !check.isA(given, Float64Array))
+    throw check.typeError(name, 'an array of numbers', given);
+  const values = Float32Array.from(given as ArrayLike<number>);
+  if (values.length !== queryHeads) throw check.rangeError(name, `${queryHeads} elements long`, values);
+  return values;
 }
 
 /** How partial softmaxes are joined. */
@@ -112,7 +124,7 @@ const DEFAULT_RANGE = [-23.3, 40] as const;
 /** Checks the form of the softmax. */
 export function softmaxOf(o: SoftmaxFormOptions): SoftmaxForm {
   const softmax = check.oneOf('softmax', o.softmax ?? 'online', ['online', 'unified', 'pair'] as const);
-  const phi = o.phi ?? 0;
+  const phi = o.phi === undefined ? 0 : o.phi;
   if (typeof phi !== 'number') throw check.typeError('phi', 'a finite number', phi);
   if (!Number.isFinite(phi)) throw check.rangeError('phi', 'a finite number', phi);
   const rule = check.oneOf('rule', o.rule ?? 'row', ['row', 'element'] as const);
@@ -212,7 +224,7 @@ function fromTable(o: PageTableOptions, batch: number): PageTable {
     throw check.typeError('pageTable', 'given without indptr, indices and lastPageLength', pageTable);
   if (pageTable.length === 0 || pageTable.length % batch !== 0)
     throw check.rangeError('pageTable', `${batch} rows of equal length`, pageTable);
-  const lengths = o.lengths ?? new Int32Array(0);
+  const lengths = o.lengths === undefined ? new Int32Array(0) : o.lengths;
   return { pageTable, maxPages: pageTable.length / batch, lengths: arrayOf('lengths', lengths, Int32Array) };
 }
 

@@ -113,7 +113,8 @@ function prepareAttention(q: Float32Array, source: Source, o: AttentionOptions):
   const longest = requireLengths(o.lengths, batch, source.maxLength);
   const threads = threadsOf(o.threads);
   const causal = check.boolean('causal', o.causal ?? true);
-  const scale = o.scale ?? 1 / Math.sqrt(headDim);
+  const scale = o.scale === undefined ? 1 / Math.sqrt(headDim) : o.scale;
+  if (typeof scale !== 'number') throw check.typeError('scale', 'a finite number', scale);
   if (!Number.isFinite(scale)) throw check.rangeError('scale', 'a finite number', scale);
   const seen = visibilityOf(o, queryHeads);
   const form = softmaxOf(o);
@@ -122,7 +123,7 @@ function prepareAttention(q: Float32Array, source: Source, o: AttentionOptions):
   if (partials && (splits === 0 || queryTokens > 1))
     throw check.rangeError('partials', 'true only with a number of splits and one query token', partials);
   const parts = partials ? splits : 1;
-  const out = o.out ?? new Float32Array(parts * rows * headDim);
+  const out = o.out === undefined ? new Float32Array(parts * rows * headDim) : o.out;
   arrayOf('out', out, Float32Array);
   if (out.length !== parts * rows * headDim)
     throw check.rangeError('out', `${parts * rows * headDim} elements long`, out);
@@ -252,6 +253,7 @@ function preparePaged(
   } else if (arrayOf('scales', o.scales as Float32Array, Float32Array).length !== count * pageRows) {
     throw check.rangeError('scales', `${count * pageRows} elements long`, o.scales);
   }
+  if (o.pageTable !== undefined) arrayOf('lengths', o.lengths, Int32Array);
   const { pageTable, maxPages, lengths } = pageTableOf(o, batch, count);
   const source: Source = {
     keys: pages,

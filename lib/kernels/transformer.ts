@@ -38,7 +38,7 @@ function rowsOf(
   const rows = o.rows === undefined ? x.length / w.length : check.positiveInteger('rows', o.rows);
   if (rows * w.length !== x.length || rows < 1)
     throw check.rangeError('x', `rows of the ${w.length} elements of w`, x);
-  const eps = o.eps ?? 1e-5;
+  const eps = o.eps === undefined ? 1e-5 : o.eps;
   if (typeof eps !== 'number') throw check.typeError('eps', 'a finite number >= 0', eps);
   if (!(eps >= 0 && eps < Infinity)) throw check.rangeError('eps', 'a finite number >= 0', eps);
   const out = outOf(o.out, x.length);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import { parseNpy } from '../../lib/io/npy.js';
 import type { ReferenceConfig } from '../reference/llama.js';
+import type { Tolerance } from './compare.js';
 import { FLASH_FIXTURES, spelledJson } from './flash-fixtures.js';
 
 /** A model of the fixtures with one file of weights. */
@@ -90,6 +91,12 @@ export const bytesOf = (text: string): number[] => [...Buffer.from(text, 'utf8')
 /** The largest logit in magnitude, at least 1: what errors of logits are measured by. */
 export const scaleOf = (logits: ArrayLike<number>): number =>
   Array.from(logits).reduce((largest, value) => Math.max(largest, Math.abs(value)), 1);
+
+/** A tolerance: a share of the largest logit of a row. */
+export function shareOf(share: number, logits: ArrayLike<number>): Tolerance {
+  const tolerance = share * scaleOf(logits);
+  return () => tolerance;
+}
 
 /** The lowest id with the largest logit. */
 export function argmax(logits: ArrayLike<number>): number {

@@ -4,13 +4,22 @@ import { sumOver } from './sums.js';
 
 export { gelu } from './activations.js';
 
+/** Applies a function to each row of `cols` elements. */
+function eachRow(
+  x: ArrayLike<number>,
+  cols: number,
+  normed: (row: Float64Array) => Float64Array,
+): Float64Array {
+  const all = Float64Array.from(x);
+  for (let at = 0; at < all.length; at += cols) all.set(normed(all.slice(at, at + cols)), at);
+  return all;
+}
+
 /** x / sqrt(mean(x^2) + eps) * w for each row of w.length elements. */
 export function rmsNorm(x: ArrayLike<number>, w: ArrayLike<number>, eps: number): Float64Array {
-  const cols = w.length;
-  return new Float64Array(x.length).map((_, at) => {
-    const start = Math.floor(at / cols) * cols;
-    const square = sumOver(cols, (i) => x[start + i] ** 2);
-    return (x[at] / Math.sqrt(square / cols + eps)) * w[at - start];
+  return eachRow(x, w.length, (row) => {
+    const square = sumOver(row.length, (i) => row[i] ** 2) / row.length;
+    return row.map((value, i) => (value / Math.sqrt(square + eps)) * w[i]);
   });
 }
 
@@ -21,12 +30,10 @@ export function layerNorm(
   b: ArrayLike<number>,
   eps: number,
 ): Float64Array {
-  const cols = w.length;
-  return new Float64Array(x.length).map((_, at) => {
-    const start = Math.floor(at / cols) * cols;
-    const mean = sumOver(cols, (i) => x[start + i]) / cols;
-    const variance = sumOver(cols, (i) => (x[start + i] - mean) ** 2) / cols;
-    return ((x[at] - mean) / Math.sqrt(variance + eps)) * w[at - start] + b[at - start];
+  return eachRow(x, w.length, (row) => {
+    const mean = sumOver(row.length, (i) => row[i]) / row.length;
+    const variance = sumOver(row.length, (i) => (row[i] - mean) ** 2) / row.length;
+    return row.map((value, i) => ((value - mean) / Math.sqrt(variance + eps)) * w[i] + b[i]);
   });
 }
 
