@@ -5,8 +5,10 @@
 import { randomInt } from 'node:crypto';
 import * as check from '../check.js';
 import { NotFiniteError } from '../kernels/not-finite.js';
-import type { Distribution, DistributionOptions, SampleRow, TokenLogProb } from '../kernels/sampling.js';
-import { distributionOf, prepareSampleRows, uniformAt } from '../kernels/sampling.js';
+import { distributionOf, uniformAt } from '../kernels/sampling-options.js';
+import type { Distribution, DistributionOptions } from '../kernels/sampling-options.js';
+import { prepareSampleRows } from '../kernels/sampling.js';
+import type { SampleRow, TokenLogProb } from '../kernels/sampling.js';
 import { blocking, promised, requireAsync } from '../native.js';
 import type { Decoder } from './decoder.js';
 import type { Detokenize } from './stop.js';

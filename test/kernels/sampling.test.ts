@@ -231,6 +231,9 @@ onEveryIsa(() => {
 test('uniformAt is the stream of Philox, two words a token', () => {
   const stream = new Philox(42, 3).uniform(new Float64Array(20));
   expect(Array.from({ length: 20 }, (_, i) => uniformAt(42, i, 3))).toEqual([...stream]);
+  const [seed, position] = [2 ** 52 + 12345, 2 ** 51 + 7];
+  const far = new Philox(seed, seed + 1).seek(2 * position).uniform(new Float64Array(2));
+  expect([uniformAt(seed, position, seed + 1), uniformAt(seed, position + 1, seed + 1)]).toEqual([...far]);
 });
 
 test.each<[string, object, 'type' | 'range']>([
