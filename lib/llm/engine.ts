@@ -11,7 +11,7 @@ import { chunkOf, decoderOf, forwardBatch, pagesOf } from './decoder.js';
 import type { GeneratedToken, GenerateOptions } from './generate.js';
 import { drawTokens, Generation, requireTokens } from './generate.js';
 import { DisposedError } from './state-error.js';
-import { TokenStream } from './token-stream.js';
+import { TokenQueue, TokenStream } from './token-stream.js';
 
 /** Options of an engine. */
 export interface EngineOptions extends DecodeOptions {
@@ -43,7 +43,7 @@ export interface EngineStats {
 /** A text in the engine. */
 interface Lane {
   text: Generation;
-  stream: TokenStream;
+  queue: TokenQueue;
   /** Tokens that have not gone through the model yet: first the prompt, then the last token drawn. */
   todo: number[];
   /** Pages that it may come to need, set aside when it joins. */
@@ -88,6 +88,8 @@ export class Engine {
   /** The step under way: who takes part, and how to stop it when nobody wants it any more. */
   #step: { lanes: Lane[]; controller: AbortController } | undefined;
   #disposed = false;
+  /** Ends texts whose stream nobody holds any more: they would wait for their consumer for ever. */
+  readonly #forgotten = new FinalizationRegistry<Lane>((lane) => void this.#leave(lane));
   #stats = { passes: 0, rows: 0, generated: 0, fallbackRows: 0 };
 
   /**
@@ -119,8 +121,7 @@ export class Engine {
 
   /**
    * Writes a text after a prompt. It joins when its first token is asked for, runs ahead of its consumer by `queue`
-   * tokens, and leaves at its end, when its signal aborts, or when the loop over it is left; a stream must come to one of
-   * the three.
+   * tokens, and leaves at its end, when its signal aborts, when the loop over it is left, or when its stream is forgotten.
    * @param tokens the prompt, at least one id
    * @throws at once: TypeError, RangeError for tokens and options, CacheFullError ERR_CACHE_FULL for a text that the whole
    * cache could not hold, DisposedError. The iterator rejects with the abort reason, NotFiniteError ERR_NOT_FINITE, or
@@ -132,7 +133,7 @@ export class Engine {
     const text = new Generation(prompt, check.options(options), this.#decoder, this.#decoder.maxLength);
     const pages = pagesOf(prompt.length + text.maxTokens);
     if (pages > this.#cache.maxPages) throw new CacheFullError(pages, this.#cache.maxPages);
-    const stream = new TokenStream(
+    const queue = new TokenQueue(
       {
         start: () => this.#join(lane),
         room: () => this.#wake(),
@@ -142,7 +143,7 @@ export class Engine {
     );
     const lane: Lane = {
       text,
-      stream,
+      queue,
       todo: prompt,
       pages,
       ended: false,
@@ -150,6 +151,8 @@ export class Engine {
       gone: true, // nothing to give back before it joins
       unlisten: () => undefined,
     };
+    const stream = new TokenStream(queue);
+    this.#forgotten.register(stream, lane);
     return stream;
   }
 
@@ -163,10 +166,10 @@ export class Engine {
 
   #join(lane: Lane): void {
     const { signal } = lane.text;
-    if (this.#disposed) return lane.stream.end({ error: new DisposedError('engine') });
-    if (signal?.aborted) return lane.stream.end({ error: signal.reason });
+    if (this.#disposed) return lane.queue.end({ error: new DisposedError('engine') });
+    if (signal?.aborted) return lane.queue.end({ error: signal.reason });
     const abort = (): void => {
-      lane.stream.drop();
+      lane.queue.drop();
       this.#end(lane, { error: signal?.reason });
     };
     signal?.addEventListener('abort', abort, { once: true });
@@ -179,7 +182,7 @@ export class Engine {
   /** Ends a text for its consumer at once; what it holds is given back between steps. */
   #end(lane: Lane, failure?: { error: unknown }): void {
     lane.ended = true;
-    lane.stream.end(failure);
+    lane.queue.end(failure);
     if (this.#step?.lanes.every(({ ended }) => ended)) this.#step.controller.abort();
     this.#wake();
   }
@@ -236,7 +239,7 @@ export class Engine {
 
   /** Who takes part in the next step: every text that is being written, with one row, and parts of prompts. */
   #plan(): Share[] {
-    const ready = this.#active.filter(({ stream }) => !stream.full);
+    const ready = this.#active.filter(({ queue }) => !queue.full);
     const prompts = this.#divide(ready.filter(({ text }) => text.generated === 0));
     const shares: Share[] = [];
     for (const lane of ready) {
@@ -319,7 +322,7 @@ export class Engine {
   #deliver(lane: Lane, token: GeneratedToken): void {
     this.#stats.generated++;
     lane.todo = [token.token];
-    lane.stream.push(token);
+    lane.queue.push(token);
     if (lane.text.finished) this.#end(lane);
   }
 }

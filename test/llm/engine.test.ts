@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Engine } from '../../lib/llm/engine.js';
 import type { GeneratedToken, GenerateOptions } from '../../lib/llm/generate.js';
 import { Session } from '../../lib/llm/session.js';
@@ -279,6 +281,28 @@ test('texts wait for room in the cache, first come, first served', async () => {
   expect(() => engine.generate(toyTokens(60, 1), { maxTokens: 5 })).toThrow(
     expect.objectContaining({ code: 'ERR_CACHE_FULL', needed: 5, available: 4 }),
   );
+});
+
+test('a stream that is forgotten half-read gives its pages back', async () => {
+  setFlagsFromString('--expose-gc');
+  const gc = runInNewContext('gc') as () => void;
+  const engine = new Engine(new ToyDecoder(), { queue: 2 });
+  await (async () => {
+    await engine.generate([1, 2], { seed: 1 }).next();
+  })();
+  // One whose token is awaited is not forgotten, though nobody holds the stream itself.
+  let go = (): void => undefined;
+  const gate = new Promise<void>((resolve) => (go = resolve));
+  const waiting = new Engine(new ToyDecoder({ before: async () => gate }));
+  const next = waiting.generate([1, 2], { seed: 1 }).next();
+  await until(() => {
+    gc();
+    return engine.stats.active === 0;
+  });
+  expect(engine.stats.cacheBytes).toBe(0);
+  expect(waiting.stats.active).toBe(1);
+  go();
+  expect((await next).done).toBe(false);
 });
 
 test('dispose ends what is under way and refuses the rest', async () => {
