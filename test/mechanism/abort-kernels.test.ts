@@ -1,7 +1,20 @@
 /** Aborts of the kernels that work on matrices and caches; abort.test.ts has what all promise forms share. */
 import { setTimeout as pause } from 'node:timers/promises';
 
-import { gemmAsync, isa, type Isa, memory, packWeights, packWeightsAsync, setIsa } from '../../lib/index.js';
+import {
+  decodeAttentionAsync,
+  gemmAsync,
+  isa,
+  type Isa,
+  memory,
+  mergeAttentionAsync,
+  packWeights,
+  packWeightsAsync,
+  prefillAttentionAsync,
+  setIsa,
+  swigluAsync,
+  unifiedSoftmaxAsync,
+} from '../../lib/index.js';
 import { Philox } from '../../lib/random.js';
 import { expectSameBits } from '../helpers/compare.js';
 import { normalRow, POISON } from '../helpers/rows.js';
@@ -20,6 +33,13 @@ async function ending(promise: Promise<unknown>): Promise<{ rejected: boolean; r
   );
 }
 
+// A cache of 8192 tokens with 4 heads of 64, 16 query heads; a prompt of 256 tokens.
+const heads = { batch: 1, queryHeads: 16, kvHeads: 4, headDim: 64 };
+const cache = { ...heads, maxLength: 8192, lengths: Int32Array.of(8192) };
+const prompt = { ...heads, kvHeads: 16, headDim: 32, length: 256 };
+const token = w.subarray(0, 256 * 16 * 32);
+const query = w.subarray(0, 16 * 64);
+
 interface Call {
   name: string;
   run: (options: { signal?: AbortSignal; onProgress?: (done: number) => void }) => Promise<unknown>;
@@ -34,6 +54,26 @@ const CALLS: Call[] = [
     name: 'gemm of stored weights on two threads',
     run: (o: object) => gemmAsync(a, w, { m: M, n: N, k: K, threads: 2, out, ...o }),
   },
+  ...([1, 2] as const).map((threads) => ({
+    name: `decodeAttention on ${threads} threads`,
+    run: (o: object) =>
+      decodeAttentionAsync(query, w, w, { ...cache, threads, out: out.subarray(0, query.length), ...o }),
+  })),
+  {
+    name: 'prefillAttention',
+    run: (o: object) =>
+      prefillAttentionAsync(token, token, token, { ...prompt, out: out.subarray(0, token.length), ...o }),
+  },
+  {
+    name: 'mergeAttention',
+    run: (o: object) =>
+      mergeAttentionAsync(w, w.subarray(0, N * 16), { count: 16, rows: N, headDim: K / 16, ...o }),
+  },
+  {
+    name: 'unifiedSoftmax',
+    run: (o: object) => unifiedSoftmaxAsync(w, { rows: N, cols: K, ...o }),
+  },
+  { name: 'swiglu', run: (o: object) => swigluAsync(w, w, o) },
   { name: 'packWeights', run: (o: object) => packWeightsAsync(w, { n: N, k: K, to: 'bf16', ...o }) },
 ];
 
