@@ -10,12 +10,13 @@ import { parametersOf, workOf, type Bench } from './contenders.js';
 /** Names of the peers. */
 export const PEERS: readonly string[] = ['onnxruntime-node', 'javascript'];
 
-/** Multiply-adds that plain JavaScript is timed on at most, though always one head of keys; what is left is scaled up. */
+/** Multiply-adds that plain JavaScript is timed on at most, whole heads of keys; what is left is scaled up. */
 const JAVASCRIPT_LARGEST = 2 ** 25;
 
-/** Whether a peer of that name takes part. */
-export function takesPart(name: string, { dtype, threads }: CaseSpec): boolean {
-  return dtype === 'f32' && (name !== 'javascript' || threads === 1);
+/** Whether a peer of that name takes part; plain JavaScript not where one head takes more than some tenths of a second. */
+export function takesPart(name: string, { dtype, threads, length, group, headDim }: CaseSpec): boolean {
+  if (dtype !== 'f32') return false;
+  return name !== 'javascript' || (threads === 1 && length * group * headDim <= JAVASCRIPT_LARGEST);
 }
 
 /** The peers that can take part in a case and are wanted, and how to release what they hold. */
@@ -69,7 +70,7 @@ function javaScript(bench: Bench): CaseContender {
   const caches = floats(bench);
   const scores = new Float64Array(length);
   const wanted = Math.floor(JAVASCRIPT_LARGEST / (length * group * headDim));
-  const heads = Math.max(1, Math.min(kvHeads, wanted));
+  const heads = Math.min(kvHeads, wanted);
   let turn = 0;
   const run = (): void => {
     const { keys, values } = caches[(turn = (turn + 1) % caches.length)];

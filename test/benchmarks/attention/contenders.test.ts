@@ -2,6 +2,7 @@ import { availableIsas, isa } from '../../../lib/index.js';
 import { CACHE_TYPES, type CaseSpec } from '../../../benchmarks/attention/cases.js';
 import { checkAttention, checkedHeads, referencesOf } from '../../../benchmarks/attention/check.js';
 import { cacheBytes, CacheSet, queryOf } from '../../../benchmarks/attention/inputs.js';
+import { takesPart } from '../../../benchmarks/attention/peers.js';
 import { planOf, question } from '../../../benchmarks/attention.js';
 import type { CaseContender } from '../../../benchmarks/harness/question.js';
 
@@ -68,6 +69,14 @@ describe('contenders of attention', () => {
       const scalar = contenders.filter(({ parameters }) => parameters.isa === 'scalar');
       expect(scalar.length > 0).toBe(isas.length === 1);
     });
+  });
+
+  it('leave out plain JavaScript where one head takes too long', () => {
+    const long = { ...small, headDim: 128, group: 8, length: 2 ** 15 };
+    expect(takesPart('javascript', long)).toBe(true);
+    expect(takesPart('javascript', { ...long, length: 2 ** 15 + 1 })).toBe(false);
+    expect(takesPart('onnxruntime-node', { ...long, length: 2 ** 17 })).toBe(true);
+    expect(takesPart('onnxruntime-node', { ...long, dtype: 'bf16' })).toBe(false);
   });
 
   it('scale plain JavaScript up from the heads that are timed', async () => {
