@@ -98,6 +98,18 @@ describe('decodeAttention', () => {
       ...wrong('maxLength', 'range', [...sizes, 7], ['maxLength', 'keys', 'lengths']),
       ...wrong('lengths', 'type', [undefined, [6, 3], new Float32Array(2), new Uint32Array(2)]),
       ...wrong('lengths', 'range', [lengths(6), lengths(7, 3), lengths(-1, 3), lengths(3, 2 ** 31 - 1)]),
+      ...[192, 192, 2].map((length, i) => {
+        const name = ['keys', 'values', 'lengths'][i];
+        const kind = name === 'lengths' ? Int32Array : Float32Array;
+        const change = { [name]: () => new kind(resizable(4 * length)) };
+        return { what: `${name} on resizable memory`, kind: 'range' as const, blames: name, change };
+      }),
+      ...[192, 192, 2].map((length, i) => {
+        const name = ['keys', 'values', 'lengths'][i];
+        const kind = name === 'lengths' ? Int32Array : Float32Array;
+        const change = { [name]: () => detach(new kind(length)) };
+        return { what: `${name} detached`, kind: 'range' as const, blames: name, change };
+      }),
       ...wrong('layout', 'range', ['NDH', '', 'nhd']),
       {
         what: 'an int8 cache without scales',
@@ -173,6 +185,24 @@ describe('pagedDecodeAttention', () => {
         ...wrong('pages', 'type', [undefined, null, [1], new Float64Array(640)]),
         ...wrong('pages', 'type', [new Uint16Array(640)], ['pages', 'kvType']),
         ...wrong('pages', 'range', [new Float32Array(639)], ['pages', 'pageSize']),
+        {
+          what: 'pages on resizable memory',
+          kind: 'range',
+          blames: 'pages',
+          change: { pages: () => new Float32Array(resizable(4 * 640)) },
+        },
+        {
+          what: 'a page table on resizable memory',
+          kind: 'range',
+          blames: 'pageTable',
+          change: { pageTable: () => new Int32Array(resizable(16)) },
+        },
+        {
+          what: 'pages detached',
+          kind: 'range',
+          blames: ['pages', 'pageTable'],
+          change: { pages: () => detach(new Float32Array(640)) },
+        },
         ...wrong('pageSize', 'range', sizes, ['pageSize', 'pages']),
         ...wrong('pageTable', 'type', [[0, 4, 2, -1], new Float32Array(4)]),
         ...wrong('pageTable', 'range', [
