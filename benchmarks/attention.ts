@@ -71,10 +71,10 @@ export async function planOf(specs: readonly CaseSpec[], options: QuestionOption
   return { cases, remarks };
 }
 
-/** Copies in each of the layouts, and the float32 numbers that they are made of. */
+/** Copies in each of the four layouts, and the float32 numbers that they are made of. */
 function bytesOf(spec: CaseSpec): number {
   const bytes = cacheBytes(spec);
-  return 3 * coldCopies(bytes) * bytes + 2 * cacheBytes({ ...spec, dtype: 'f32' });
+  return 4 * coldCopies(bytes) * bytes + 2 * cacheBytes({ ...spec, dtype: 'f32' });
 }
 
 function availableBytes(): number {

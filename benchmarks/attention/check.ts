@@ -1,8 +1,7 @@
 /** Checks of attention against float64 arithmetic, on a sample of the query heads. */
-import { bf16ToF32, f16ToF32 } from '../../lib/index.js';
 import type { Check } from '../harness/question.js';
 import type { CaseSpec } from './cases.js';
-import type { Cache, Stored } from './inputs.js';
+import { rowsOf, type Cache } from './inputs.js';
 
 /** Query heads that are looked at. */
 const CHECKED_HEADS = 4;
@@ -22,38 +21,23 @@ export function checkedHeads(count: number): number[] {
   return Array.from({ length: wanted }, (_, i) => Math.round((i * (count - 1)) / Math.max(1, wanted - 1)));
 }
 
-/** A row of a stored cache as numbers. */
-function rowOf({ data, scales }: Stored, row: number, headDim: number): ArrayLike<number> {
-  const stored = data.subarray(row * headDim, (row + 1) * headDim);
-  if (stored instanceof Float32Array) return stored;
-  if (stored instanceof Int8Array) return Array.from(stored, (value) => value * (scales?.[row] ?? 1));
-  throw new TypeError('16-bit caches are widened beforehand');
-}
-
-/** Keys or values of one head, in order of tokens; 16-bit ones widened whole, which is faster than row by row. */
-function headOf(stored: Stored, { length, headDim, dtype }: CaseSpec, head: number): Stored {
-  const data = stored.data.subarray(head * length * headDim, (head + 1) * length * headDim);
-  const scales = stored.scales?.subarray(head * length, (head + 1) * length);
-  if (!(data instanceof Uint16Array)) return { data, scales };
-  return { data: dtype === 'bf16' ? bf16ToF32(data) : f16ToF32(data) };
-}
-
 /**
  * Reference answers of some query heads, softmax(q keys^T / sqrt(headDim)) values.
  *
  * @param cache heads by tokens
  */
 export function referencesOf(spec: CaseSpec, q: Float32Array, cache: Cache): Reference[] {
-  const { length, group, kvHeads, headDim } = spec;
+  const { length, group, kvHeads, headDim, dtype } = spec;
   return checkedHeads(kvHeads * group).map((head) => {
     const kvHead = Math.floor(head / group);
-    const [keys, values] = [cache.keys, cache.values].map((each) => headOf(each, spec, kvHead));
+    const [keys, values] = [cache.keys, cache.values].map((stored) =>
+      rowsOf(stored, kvHead * length, length, headDim, dtype),
+    );
     const scores = new Float64Array(length);
     let max = -Infinity;
     for (let t = 0; t < length; t++) {
-      const key = rowOf(keys, t, headDim);
       let score = 0;
-      for (let d = 0; d < headDim; d++) score += q[head * headDim + d] * key[d];
+      for (let d = 0; d < headDim; d++) score += q[head * headDim + d] * keys[t * headDim + d];
       scores[t] = score / Math.sqrt(headDim);
       max = Math.max(max, scores[t]);
     }
@@ -61,9 +45,8 @@ export function referencesOf(spec: CaseSpec, q: Float32Array, cache: Cache): Ref
     let total = 0;
     for (let t = 0; t < length; t++) {
       const weight = Math.exp(scores[t] - max);
-      const value = rowOf(values, t, headDim);
       total += weight;
-      for (let d = 0; d < headDim; d++) out[d] += weight * value[d];
+      for (let d = 0; d < headDim; d++) out[d] += weight * values[t * headDim + d];
     }
     return { head, out: out.map((sum) => sum / total) };
   });

@@ -18,7 +18,7 @@ import { cacheBytes, PAGE_TOKENS, queryOf, type Cache, type CacheSet, type Layou
 interface Form {
   name: string;
   softmax: 'online' | 'unified' | 'pair';
-  layout: Layout | 'pages';
+  layout: Layout | 'pages' | 'tiles';
 }
 
 /** The forms in the layout that is read in one stream for each head, and the default form in the other layouts. */
@@ -26,6 +26,7 @@ const FORMS: readonly Form[] = [
   { name: 'online', softmax: 'online', layout: 'HND' },
   { name: 'unified', softmax: 'unified', layout: 'HND' },
   { name: 'pair', softmax: 'pair', layout: 'HND' },
+  { name: 'tiled', softmax: 'online', layout: 'tiles' },
   { name: 'tokens-by-heads', softmax: 'online', layout: 'NHD' },
   { name: 'paged', softmax: 'online', layout: 'pages' },
 ];
@@ -105,7 +106,7 @@ export function ownContenders(bench: Bench, wanted: (name: string, isa: Isa) => 
 
 function contender(bench: Bench, { name, softmax, layout }: Form, isa: Isa): CaseContender {
   const { spec, out } = bench;
-  const calls = layout === 'pages' ? pagedCalls(bench, softmax) : plainCalls(bench, softmax, layout);
+  const calls = callsOf(bench, softmax, layout);
   let turn = 0;
   const run = (): AttentionResult => calls[(turn = (turn + 1) % calls.length)]();
   return {
@@ -116,7 +117,8 @@ function contender(bench: Bench, { name, softmax, layout }: Form, isa: Isa): Cas
     run,
     check: () => {
       out.fill(NaN);
-      const { fallbackRows } = run();
+      const { out: answer, fallbackRows } = run();
+      if (answer !== out) out.set(answer);
       const check = bench.check(ALLOWANCE.own);
       return fallbackRows === 0
         ? check
@@ -136,6 +138,11 @@ function sharedOptions({ spec, out }: Bench, softmax: Form['softmax']) {
   };
 }
 
+function callsOf(bench: Bench, softmax: Form['softmax'], layout: Form['layout']): Calls {
+  if (layout === 'pages') return pagedCalls(bench, softmax);
+  return layout === 'tiles' ? tiledCalls(bench, softmax) : plainCalls(bench, softmax, layout);
+}
+
 function plainCalls(bench: Bench, softmax: Form['softmax'], layout: Layout): Calls {
   const { q, caches, spec } = bench;
   return caches.of(layout).map(({ keys, values }) => {
@@ -148,6 +155,15 @@ function plainCalls(bench: Bench, softmax: Form['softmax'], layout: Layout): Cal
     };
     return () => decodeAttention(q, keys.data, values.data, options);
   });
+}
+
+function tiledCalls({ q, caches, spec }: Bench, softmax: Form['softmax']): Calls {
+  const options = { queryHeads: spec.kvHeads * spec.group, softmax, threads: spec.threads };
+  return caches.tiled().map(
+    ({ cache, rows }) =>
+      () =>
+        cache.attend(0, rows, q, options),
+  );
 }
 
 function pagedCalls(bench: Bench, softmax: Form['softmax']): Calls {

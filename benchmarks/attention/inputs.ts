@@ -1,5 +1,6 @@
 /** Queries and caches of the cases. */
-import { f32ToBf16, f32ToF16 } from '../../lib/index.js';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../lib/index.js';
+import { AttentionCache, type CacheRows } from '../../lib/llm/index.js';
 import { coldCopies } from '../../lib/tuning-dataflow.js';
 import { normal } from '../harness/numbers.js';
 import type { CacheType, CaseSpec } from './cases.js';
@@ -27,6 +28,12 @@ export interface Pages {
   pageTable: Int32Array;
 }
 
+/** A decoder's own cache, in which keys lie turned in tiles of 16, with its newest token. */
+export interface Tiles {
+  cache: AttentionCache;
+  rows: CacheRows;
+}
+
 /** Tokens in a page. */
 export const PAGE_TOKENS = 16;
 /** Pages are taken in steps of this prime, as if others had been given back in between. */
@@ -51,6 +58,7 @@ export function queryOf({ kvHeads, group, headDim }: CaseSpec): Float32Array {
 export class CacheSet {
   readonly #made = new Map<Layout, readonly Cache[]>();
   #paged: readonly Pages[] | undefined;
+  #tiled: readonly Tiles[] | undefined;
   #source: { keys: Float32Array; values: Float32Array } | undefined;
 
   constructor(readonly shape: Shape) {}
@@ -71,6 +79,11 @@ export class CacheSet {
   /** Copies in pages. */
   paged(): readonly Pages[] {
     return (this.#paged ??= this.of('HND').map((cache) => pagesOf(cache, this.shape)));
+  }
+
+  /** Copies in tiles. */
+  tiled(): readonly Tiles[] {
+    return (this.#tiled ??= this.of('HND').map((cache) => tilesOf(cache, this.shape)));
   }
 
   /** Keys and values in float32, heads by tokens. */
@@ -133,6 +146,46 @@ function pagesOf({ keys, values }: Cache, { length, kvHeads, headDim }: Shape): 
     }
   }
   return { pages, pageTable };
+}
+
+/** Tokens that are written to tiles at a time. */
+const WRITTEN = 1024;
+
+/** Writes a cache, heads by tokens, to tiles, where every number is stored as it was. */
+function tilesOf({ keys, values }: Cache, { length, kvHeads, headDim, dtype }: Shape): Tiles {
+  const cache = new AttentionCache({ kvHeads, headDim, type: dtype });
+  const sequence = cache.sequence();
+  while (sequence.length < length) {
+    const begin = sequence.length;
+    const count = Math.min(WRITTEN, length - begin);
+    const [k, v] = [keys, values].map((stored) => {
+      const rows = new Float32Array(count * kvHeads * headDim);
+      for (let h = 0; h < kvHeads; h++) {
+        const widened = rowsOf(stored, h * length + begin, count, headDim, dtype);
+        for (let t = 0; t < count; t++) {
+          rows.set(widened.subarray(t * headDim, (t + 1) * headDim), (t * kvHeads + h) * headDim);
+        }
+      }
+      return rows;
+    });
+    sequence.append(count);
+    cache.write(0, cache.rows([sequence], [count]), k, v);
+  }
+  return { cache, rows: cache.rows([sequence]) };
+}
+
+/** Rows of a stored array in float32. */
+export function rowsOf(
+  { data, scales }: Stored,
+  row: number,
+  count: number,
+  headDim: number,
+  dtype: CacheType,
+): Float32Array {
+  const part = data.subarray(row * headDim, (row + count) * headDim);
+  if (part instanceof Float32Array) return part;
+  if (part instanceof Uint16Array) return dtype === 'bf16' ? bf16ToF32(part) : f16ToF32(part);
+  return Float32Array.from(part, (value, i) => value * (scales?.[row + Math.floor(i / headDim)] ?? 1));
 }
 
 /** An array of the kind of another. */

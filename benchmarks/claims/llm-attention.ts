@@ -23,9 +23,9 @@ const COMPARED = LENGTHS.slice(0, 3);
 const PAST_CACHE = LENGTHS.slice(2);
 const FORMS = ['online', 'unified', 'pair'] as const;
 /** The default form in every layout; a decoder is free to use the best. */
-const LAYOUTS = ['online', 'tokens-by-heads', 'paged'] as const;
+const LAYOUTS = ['online', 'tiled', 'tokens-by-heads', 'paged'] as const;
 
-const FILTER = /^(online|unified|pair|tokens-by-heads|paged) /;
+const FILTER = /^(online|unified|pair|tiled|tokens-by-heads|paged) /;
 
 /**
  * Measures all of it, about a minute.

@@ -24,7 +24,7 @@ async function opened(
 }
 
 const namesOf = (contenders: readonly CaseContender[]) => [...new Set(contenders.map(({ name }) => name))];
-const OWN = ['online', 'unified', 'pair', 'tokens-by-heads', 'paged'];
+const OWN = ['online', 'unified', 'pair', 'tiled', 'tokens-by-heads', 'paged'];
 
 describe('contenders of attention', () => {
   it.each(CACHE_TYPES)('give the right answer on a %s cache, from every copy', async (dtype) => {
