@@ -5,9 +5,16 @@
  * Ratios to onnxruntime-node were stated for another machine (39 GB/s, 250 Gflop/s with AVX-512). Where the ceilings
  * measured in the same run do not allow one, it is not expected.
  */
-import { availableIsas } from '../../lib/index.js';
-import { chooseKernel, type DataflowTable, type GemmKernel } from '../../lib/kernels/dataflow.js';
-import { tuneDataflow } from '../../lib/tuning-dataflow.js';
+import {
+  availableIsas,
+  chooseKernel,
+  dataflowTable,
+  tuneDataflow,
+  useDataflow,
+  type DataflowTable,
+  type GemmKernel,
+  type Isa,
+} from '../../lib/index.js';
 import { MAIN_SHAPES, ROWS, type CaseSpec, type Weights } from '../gemm/cases.js';
 import type { WeightType } from '../gemm/weights.js';
 import { planOf } from '../gemm.js';
@@ -44,7 +51,7 @@ const FILTER =
 export async function gemmClaims(show: Show, signal: AbortSignal, ceilings: Ceilings): Promise<Claim[]> {
   const [isa] = availableIsas();
   const specs = MAIN_SHAPES.flatMap((shape) => ROWS.map((m): CaseSpec => ({ ...shape, m, threads: 1 })));
-  const table = signal.aborted ? null : await tuned(signal);
+  const table = signal.aborted ? null : await tuned(isa, signal);
   const { cases, remarks } = await planOf(specs, { isas: [isa], filter: FILTER });
   for (const remark of remarks) show(remark);
   const { cases: done } = await runCases(cases, {
@@ -68,13 +75,17 @@ export async function gemmClaims(show: Show, signal: AbortSignal, ceilings: Ceil
   ];
 }
 
-/** Inflection points measured for the shapes of the claims, kept nowhere; undefined where that was interrupted. */
-async function tuned(signal: AbortSignal): Promise<DataflowTable | null> {
+/** Inflection points measured for the shapes of the claims, used by none of the contenders; null where interrupted. */
+async function tuned(isa: Isa, signal: AbortSignal): Promise<DataflowTable | null> {
+  const before = dataflowTable();
   try {
-    return await tuneDataflow(MAIN_SHAPES, { type: 'f32', layouts: ['packed'], save: false, signal });
+    const options = { type: 'f32', layouts: ['packed'], isas: [isa], save: false, signal } as const;
+    return await tuneDataflow(MAIN_SHAPES, options);
   } catch (error) {
     if (signal.aborted) return null;
     throw error;
+  } finally {
+    useDataflow(before);
   }
 }
 

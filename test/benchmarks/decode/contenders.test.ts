@@ -1,5 +1,5 @@
 import { availableIsas, isa } from '../../../lib/index.js';
-import { decodeLimits, LlamaModel } from '../../../lib/llm/index.js';
+import { decodeLimits, LlamaModel, type Engine } from '../../../lib/llm/index.js';
 import type { CaseSpec } from '../../../benchmarks/decode/cases.js';
 import { sameTexts, workOf } from '../../../benchmarks/decode/contenders.js';
 import { configOf, sizeOf } from '../../../benchmarks/decode/models.js';
@@ -52,6 +52,23 @@ describe('contenders of decoding', () => {
   it('are only those that the filter keeps', async () => {
     await opened(small, (all) => expect(namesOf(all)).toEqual(['session']), /^session/);
     expect((await planOf([small], { isas, filter: /^nobody/ })).cases).toEqual([]);
+  });
+
+  it('take one forward pass for a token of every text', async () => {
+    const made = jest.spyOn(LlamaModel.prototype, 'createEngine');
+    try {
+      await opened(
+        { ...small, batch: 3, tokens: 5 },
+        async ([first]) => {
+          const engine = made.mock.results[0].value as Engine;
+          await first.run();
+          expect(engine.stats).toMatchObject({ passes: 5, rows: 15, generated: 15 });
+        },
+        /^engine/,
+      );
+    } finally {
+      made.mockRestore();
+    }
   });
 
   it('of one model share its weights', async () => {
