@@ -8,6 +8,7 @@ import { register as registerClassify } from './commands/classify.js';
 import { register as registerCluster } from './commands/cluster.js';
 import { register as registerDistances } from './commands/distances.js';
 import { register as registerGather } from './commands/gather.js';
+import { register as registerGenerate } from './commands/generate.js';
 import { register as registerInfo } from './commands/info.js';
 import { register as registerSearch } from './commands/search.js';
 import { register as registerSoftmax } from './commands/softmax.js';
@@ -19,7 +20,7 @@ import { packageVersion } from './version.js';
 function createProgram(): Command {
   const program = new Command('softlane')
     .description(
-      'Softmax, elastic distances of time series and other accelerated kernels on files, and benchmarks of them',
+      'Softmax, elastic distances of time series, text of language models: accelerated kernels, and benchmarks of them',
     )
     .version(packageVersion())
     .option('--debug', 'print the stack of an error')
@@ -37,6 +38,7 @@ function createProgram(): Command {
   registerBarycenter(program);
   registerAlign(program);
   registerSearch(program);
+  registerGenerate(program);
   registerBench(program);
   registerTune(program);
   registerVerify(program);

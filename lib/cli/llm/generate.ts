@@ -1,0 +1,154 @@
+/** What `softlane generate` does: loads a model, writes texts after a prompt. */
+import { randomInt } from 'node:crypto';
+import {
+  embeddedModelPath,
+  LlamaModel,
+  type CacheType,
+  type Engine,
+  type GenerateOptions,
+} from '../../llm/index.js';
+import type { WeightType } from '../../kernels/weights.js';
+import { CliError } from '../errors.js';
+import { interruptible } from '../interrupt.js';
+import { watched } from '../watched.js';
+import { logprobLine, OrderedWriter, timingOf, tokenReport, type Sample } from './output.js';
+import { messagesOf, readPrompt, type PromptFlags } from './prompt.js';
+import { statLines } from './stats.js';
+import { loadTokenizer, type TextCodec } from './tokenizer.js';
+
+/** The flags of `softlane generate`. */
+export interface GenerateFlags extends PromptFlags {
+  maxTokens?: number;
+  temperature: number;
+  topK?: number;
+  topP?: number;
+  minP?: number;
+  repetitionPenalty?: number;
+  seed?: number;
+  stop?: string[];
+  n: number;
+  weights?: WeightType;
+  cache: CacheType;
+  threads: number;
+  logprobs?: number;
+  stream: boolean;
+  stats: boolean;
+  json: boolean;
+}
+
+/** A prompt as the model takes it. @throws CliError where it does not fit the model */
+function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, model: LlamaModel): number[] {
+  const tokens = flags.chat ? codec.encodeChat(messagesOf(prompt, flags.system)) : codec.encode(prompt);
+  const { vocabSize, maxPositionEmbeddings: context } = model.config;
+  const foreign = tokens.find((id) => !(id >= 0 && id < vocabSize));
+  if (foreign !== undefined)
+    throw new CliError(
+      `the tokenizer does not belong to the model: expected ids below ${vocabSize}, received ${foreign}`,
+    );
+  if (tokens.length >= context)
+    throw new CliError(
+      `the prompt is too long: expected fewer than the ${context} tokens of the model's context, received ${tokens.length}`,
+    );
+  return tokens;
+}
+
+/** The ids that end a text: the model's, and those of the files about generation as far as the model has them. */
+function stopTokens(model: LlamaModel, codec: TextCodec): number[] {
+  const { eosTokenIds, vocabSize } = model.config;
+  return [...new Set([...eosTokenIds, ...codec.endTokens])].filter((id) => id >= 0 && id < vocabSize);
+}
+
+/** A job: what to write, with what, and where to. */
+interface Job {
+  engine: Engine;
+  prompt: number[];
+  options: GenerateOptions;
+  decode: TextCodec['decode'];
+  flags: GenerateFlags;
+  seed: number;
+  writer: OrderedWriter;
+}
+
+/** Writes one of the texts, as its turn comes, and gives what became of it. */
+async function writeSample(job: Job, index: number, started: number): Promise<Sample> {
+  const { flags, writer, decode, options } = job;
+  const { signal } = options;
+  const sample: Sample = { index, tokens: [], text: '', logprobs: [], firstTokenMs: 0, lastTokenMs: 0 };
+  for await (const token of job.engine.generate(job.prompt, { ...options, stream: index })) {
+    sample.lastTokenMs = performance.now() - started;
+    if (sample.tokens.length === 0) sample.firstTokenMs = sample.lastTokenMs;
+    sample.tokens.push(token.token);
+    sample.text += token.text ?? '';
+    sample.finishReason = token.finishReason;
+    const report = flags.logprobs === undefined ? undefined : tokenReport(token, decode);
+    if (report) sample.logprobs.push(report);
+    if (!flags.json)
+      await writer.write(index, report ? `${logprobLine(report)}\n` : (token.text ?? ''), signal);
+  }
+  if (flags.json) await writer.write(index, `${JSON.stringify(jsonOf(sample, job))}\n`, signal);
+  await writer.end(index, signal);
+  return sample;
+}
+
+function jsonOf(sample: Sample, { flags, prompt, seed }: Job): Record<string, unknown> {
+  const { index, tokens, text, logprobs, finishReason } = sample;
+  return {
+    index,
+    seed,
+    promptTokens: prompt.length,
+    tokens,
+    text,
+    ...(flags.logprobs !== undefined && { logprobs }),
+    finishReason,
+    timing: timingOf(sample),
+  };
+}
+
+/** A line above each of several texts. */
+function headings({ n, json }: GenerateFlags): string[] {
+  return Array.from({ length: n }, (_, i) => (n > 1 && !json ? `--- ${i + 1} of ${n} ---\n` : ''));
+}
+
+/** Runs the command. @throws CliError, and what the library throws */
+export async function generate(folder: string | undefined, flags: GenerateFlags): Promise<void> {
+  const started = performance.now();
+  const text = await interruptible((signal) => readPrompt(flags, signal));
+  const path = folder ?? embeddedModelPath();
+  const codec = await loadTokenizer(path);
+  const { weights, cache, threads, n } = flags;
+  const model = await watched('loading', async (watch) =>
+    LlamaModel.load(path, { weights, cache, threads, ...watch }),
+  );
+  for (const warning of model.warnings) process.stderr.write(`softlane: warning: ${warning}\n`);
+
+  const prompt = promptTokens(text, flags, codec, model);
+  const engine = model.createEngine({ maxSequences: Math.min(n, 64) });
+  const writer = new OrderedWriter(process.stdout, headings(flags), flags.stream && !flags.json);
+  const seed = flags.seed ?? randomInt(2 ** 31);
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop } = flags;
+  const sampling = { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop };
+  const loaded = performance.now();
+  try {
+    const samples = await interruptible(async (signal) => {
+      const options: GenerateOptions = {
+        ...sampling,
+        seed,
+        stopTokens: stopTokens(model, codec),
+        detokenize: (tokens) => codec.decode(tokens),
+        topLogProbs: flags.logprobs,
+        signal,
+      };
+      const job: Job = { engine, prompt, options, decode: (ids) => codec.decode(ids), flags, seed, writer };
+      const indices = Array.from({ length: n }, (_, i) => i);
+      return Promise.all(indices.map(async (index) => writeSample(job, index, loaded)));
+    });
+    if (flags.stats) {
+      const facts = { model, samples, prompt: prompt.length, seed, passes: engine.stats.passes };
+      process.stderr.write(statLines({ ...facts, loadMs: loaded - started }).join('\n') + '\n');
+    }
+  } finally {
+    writer.closeLine(); // a text that was cut short is not to share its line with what the shell prints
+    await engine.dispose();
+    model.dispose();
+  }
+}

@@ -1,0 +1,50 @@
+/** What `softlane generate --stats` prints. */
+import type { LlamaModel } from '../../llm/index.js';
+import { counted } from '../elastic/output.js';
+import type { Sample } from './output.js';
+
+/** What is known when all texts are written. */
+export interface Facts {
+  model: LlamaModel;
+  samples: readonly Sample[];
+  /** Tokens of the prompt. */
+  prompt: number;
+  seed: number;
+  /** Forward passes. */
+  passes: number;
+  /** Milliseconds until the model was loaded. */
+  loadMs: number;
+}
+
+const time = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`);
+
+/** Where the time went: loading, the prompt (up to the first token), the rest of the texts. One line each. */
+export function statLines({ model, samples, prompt, seed, passes, loadMs }: Facts): string[] {
+  const promptMs = Math.min(...samples.map(({ firstTokenMs }) => firstTokenMs));
+  const totalMs = Math.max(...samples.map(({ lastTokenMs }) => lastTokenMs));
+  const decodeMs = totalMs - promptMs;
+  const tokens = samples.reduce((sum, each) => sum + each.tokens.length, 0);
+  const share = (ms: number): string => `${((100 * ms) / (loadMs + totalMs)).toFixed(0)} %`;
+  const lines = [
+    `loading  ${time(loadMs)}, ${share(loadMs)} of the time`,
+    `prompt   ${counted(prompt, 'token')}${samples.length > 1 ? ` x ${samples.length}` : ''}, ` +
+      `${time(promptMs)} to the first token, ${share(promptMs)}`,
+  ];
+  // The first token of each text came with its prompt.
+  const further = tokens - samples.length;
+  const rate = further > 0 ? `, ${((further * 1000) / decodeMs).toFixed(1)} tokens per second` : '';
+  lines.push(`text     ${counted(tokens, 'token')}, ${time(decodeMs)}, ${share(decodeMs)}${rate}`);
+  const megabytes = (model.bytes.weights / 1e6).toFixed(1);
+  lines.push(
+    `model    ${megabytes} MB of weights, ${counted(passes, 'forward pass', 'forward passes')}, seed ${seed}`,
+  );
+  lines.push(`ended    ${samples.map((sample) => reason(sample, prompt, model)).join(', ')}`);
+  return lines;
+}
+
+/** Why a text ended, in words where the context was full. */
+function reason({ finishReason, tokens }: Sample, prompt: number, { config }: LlamaModel): string {
+  const full = prompt + tokens.length === config.maxPositionEmbeddings;
+  const context = `the context of ${config.maxPositionEmbeddings} tokens is full`;
+  return finishReason === 'length' && full ? `length (${context})` : (finishReason ?? 'unknown');
+}
