@@ -6,11 +6,12 @@
  * plain JavaScript, and onnxruntime-node where it is installed.
  */
 import { info, setIsa } from '../lib/index.js';
+import { coldCopies } from '../lib/tuning-dataflow.js';
 import { ALL_SHAPES, labelOf, listCases, type CaseSpec } from './gemm/cases.js';
 import { checker, namesFor, ownContenders, type Bench } from './gemm/contenders.js';
 import { PEERS, peerContenders, takesPart } from './gemm/peers.js';
 import { plot, summarise } from './gemm/summary.js';
-import { WeightSet } from './gemm/weights.js';
+import { bytesOf, TYPES, WeightSet, type WeightType } from './gemm/weights.js';
 import { BenchError } from './harness/errors.js';
 import { normal } from './harness/numbers.js';
 import {
@@ -40,25 +41,45 @@ async function plan(options: QuestionOptions): Promise<Plan> {
   return planOf(listCases(options), options);
 }
 
-/** The plan of any list of cases: those left out that the filter empties. */
+/** The plan of any list of cases: those left out that the filter empties or that memory does not hold. */
 export async function planOf(specs: readonly CaseSpec[], options: QuestionOptions): Promise<Plan> {
   const { isas, filter } = options;
   const remarks: string[] = [];
   const loaded = await loadOnnxRuntime();
   if (typeof loaded === 'string') remarks.push(loaded);
   const runtime = typeof loaded === 'string' ? undefined : loaded;
-  const wanted = specs.filter((spec) => {
+  const kept = specs.filter((spec) => {
     const peers = PEERS.filter((name) => takesPart(name, spec));
-    return isas.some((isa) =>
+    const wanted = isas.some((isa) =>
       [...namesFor(spec, isa, isas), ...peers].some((name) => isWanted(filter, name, labelOf(spec), isa)),
     );
+    const bytes = memoryFor(spec);
+    const fits = bytes <= availableBytes() * 0.8;
+    if (wanted && !fits) {
+      const size = (bytes / 1e9).toFixed(1);
+      remarks.push(`${labelOf(spec)} is left out: its weights take ${size} GB, more than is free`);
+    }
+    return wanted && fits;
   });
   const pool = new WeightPool();
-  const cases = wanted.map((spec) => ({
+  const cases = kept.map((spec) => ({
     label: labelOf(spec),
     open: () => open(spec, options, pool.of(spec), runtime),
   }));
   return { cases, remarks };
+}
+
+/** Copies of the weights in every type and layout, and those of onnxruntime-node with the model that they are read from. */
+function memoryFor(spec: CaseSpec): number {
+  const copies = (type: WeightType): number => coldCopies(bytesOf(spec, type)) * bytesOf(spec, type);
+  const packed = TYPES.reduce((sum, type) => sum + copies(type) + bytesOf(spec, type), 0);
+  const peer = takesPart('onnxruntime-node', spec) ? copies('f32') + 2 * bytesOf(spec, 'f32') : 0;
+  return packed + copies('f32') + copies('bf16') + peer;
+}
+
+function availableBytes(): number {
+  // Node older than 20.13 does not tell; then nothing is left out.
+  return process.availableMemory?.() ?? Infinity;
 }
 
 /** Keeps the weights of one shape: the cases of a shape follow each other. */

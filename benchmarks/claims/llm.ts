@@ -10,14 +10,14 @@ import { describeMachine, machineLines } from '../harness/machine.js';
 import type { Ceilings } from '../harness/results.js';
 import type { Claim } from './claim.js';
 import { attentionClaims } from './llm-attention.js';
-import { decodeClaims } from './llm-decode.js';
+import { decodeClaims, fallbackClaims } from './llm-decode.js';
 import { gemmClaims } from './llm-gemm.js';
 
 /** A group of claims: measures them against the ceilings, and reports the reader as it goes. */
 type Part = (show: (line: string) => void, signal: AbortSignal, ceilings: Ceilings) => Promise<Claim[]>;
 
 /** In the order of the table. */
-const PARTS: readonly Part[] = [gemmClaims, attentionClaims, decodeClaims];
+const PARTS: readonly Part[] = [gemmClaims, attentionClaims, decodeClaims, fallbackClaims];
 
 /**
  * Measures what the claims speak of, about six minutes.

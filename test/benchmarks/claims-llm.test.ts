@@ -1,7 +1,7 @@
 import { verdictOf } from '../../benchmarks/claims/claim.js';
 import { measureLlmClaims } from '../../benchmarks/claims/llm.js';
 import { formClaims, readClaims, verdictLines } from '../../benchmarks/claims/llm-attention.js';
-import { fallbackRate, rateLines, stepClaims } from '../../benchmarks/claims/llm-decode.js';
+import { fallbackClaims, fallbackRate, rateLines, stepClaims } from '../../benchmarks/claims/llm-decode.js';
 import type { Ceilings, ResultRow } from '../../benchmarks/harness/results.js';
 import { LlamaModel } from '../../lib/llm/index.js';
 
@@ -146,6 +146,22 @@ describe('stepClaims', () => {
       'tokens per second, llama-3.2-1b (1236 M parameters), bf16, one thread: batch 1 12.0 (ceiling 14.8), batch 4 30.0 (ceiling 50.0)',
     ]);
     expect(rateLines([])).toEqual([]);
+  });
+});
+
+describe('fallbackClaims', () => {
+  it('are measured on two models, and hold', async () => {
+    const lines: string[] = [];
+    const claims = await fallbackClaims((line) => lines.push(line), new AbortController().signal);
+    expect(claims.map(({ text, measured }) => [text.split(',')[0], measured])).toEqual([
+      ['tiny-llama', 0],
+      ['llama-kjv', 0],
+    ]);
+    expect(claims.map(verdictOf)).toEqual(['pass', 'pass']);
+    expect(lines).toEqual([
+      expect.stringMatching(/^tiny-llama: 0 of \d+ rows of attention /),
+      expect.stringMatching(/^llama-kjv: 0 of \d+ rows of attention /),
+    ]);
   });
 });
 

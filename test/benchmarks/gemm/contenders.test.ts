@@ -148,6 +148,17 @@ describe('WeightSet', () => {
 });
 
 describe('the question', () => {
+  it('leaves out what memory does not hold, and says so', async () => {
+    const huge = { ...small, n: 2 ** 31, k: 2 ** 13 };
+    const { cases, remarks } = await planOf([huge, small], { isas });
+    expect(cases).toHaveLength(1);
+    expect(remarks).toContainEqual(
+      expect.stringMatching(
+        /^gemm m=3, weights \[2 Gi, 8 Ki\], 1 thread is left out: its weights take \d+\.\d GB/,
+      ),
+    );
+  });
+
   it('plans what the filter keeps, and refuses a distribution', async () => {
     const { cases } = await question.plan({ isas, filter: /^javascript gemm m=2, weights \[128256/ });
     expect(cases.map(({ label }) => label)).toEqual(['gemm m=2, weights [128256, 2 Ki], 1 thread']);
