@@ -1,5 +1,6 @@
 /** What `softlane generate` does: loads a model, writes texts after a prompt. */
 import { randomInt } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import {
   embeddedModelPath,
   LlamaModel,
@@ -130,6 +131,7 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
   const loaded = performance.now();
   try {
     const samples = await interruptible(async (signal) => {
+      setMaxListeners(0, signal); // one a text
       const options: GenerateOptions = {
         ...sampling,
         seed,

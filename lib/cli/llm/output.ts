@@ -63,6 +63,8 @@ export class OrderedWriter {
   readonly #ended: boolean[];
   #current = 0;
   #midLine = false;
+  /** What all texts wait for while the sink is full. */
+  #drain: Promise<unknown> | undefined;
 
   /**
    * @param sink where to write
@@ -111,6 +113,8 @@ export class OrderedWriter {
   }
 
   async #drained(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#sink.writableNeedDrain) await once(this.#sink, 'drain', { signal });
+    if (!this.#sink.writableNeedDrain) return;
+    this.#drain ??= once(this.#sink, 'drain', { signal }).finally(() => (this.#drain = undefined));
+    await this.#drain;
   }
 }
