@@ -22,7 +22,7 @@ describe('softlane', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(/^Usage: softlane /);
     const elastic = ['distances', 'gather', 'classify', 'cluster', 'barycenter', 'align', 'search'];
-    for (const command of ['info', 'softmax', 'bench', ...elastic])
+    for (const command of ['info', 'softmax', 'bench', 'generate', ...elastic])
       expect(stdout).toMatch(new RegExp(`^  ${command} +\\w`, 'm'));
   });
 

@@ -20,6 +20,8 @@ export interface RunOptions {
   nodeArgs?: readonly string[];
   /** Variables on top of the environment of the tests, of which SOFTLANE_* are not inherited. */
   env?: Record<string, string>;
+  /** What it reads on stdin. Default: nothing. */
+  stdin?: string;
   /** Called with the process once it has started. */
   onStart?: (child: ChildProcess) => void;
 }
@@ -34,8 +36,10 @@ export function softlane(args: readonly string[], options: RunOptions = {}): Pro
     const child = spawn(process.execPath, [...(options.nodeArgs ?? []), main, ...args], {
       cwd: options.cwd ?? root,
       env: { ...Object.fromEntries(inherited), ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     });
+    // A command that does not read it closes the pipe early.
+    child.stdin.on('error', () => {}).end(options.stdin);
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
