@@ -57,6 +57,7 @@ export {
   sampleBatchAsync,
   sampleProbabilities,
   sampleProbabilitiesAsync,
+  uniformAt,
 } from './kernels/sampling.js';
 export type {
   DistributionOptions,
@@ -85,7 +86,7 @@ export type { Explanation, GemmCase, GemmExplanation, SoftmaxCase } from './expl
 export { tune } from './tuning.js';
 export type { Calibration, Thresholds, TuneOptions } from './tuning.js';
 export { tuneDataflow } from './tuning-dataflow.js';
-export type { TuneDataflowOptions } from './tuning-dataflow.js';
+export type { TunedShape, TuneDataflowOptions } from './tuning-dataflow.js';
 export { Philox } from './random.js';
 export { verify } from './verify.js';
 export type { Fingerprint, VerifyOptions } from './verify.js';

@@ -101,7 +101,10 @@ export const PAGE_TOKENS = 16;
 const BYTES: Record<CacheType, number> = { f32: 4, bf16: 2, f16: 2, int8: 1 };
 
 /** Bytes of a page: PAGE_TOKENS tokens of all layers, heads, keys and values, and the scales of int8. */
-export function pageBytes(shape: LlamaShape, type: CacheType): number {
+export function pageBytes(
+  shape: { layers: number; kvHeads: number; headDim: number },
+  type: CacheType,
+): number {
   const scales = type === 'int8' ? 4 : 0;
   return shape.layers * shape.kvHeads * 2 * PAGE_TOKENS * (shape.headDim * BYTES[type] + scales);
 }

@@ -12,6 +12,8 @@ export type { Decoder, DecodeOptions, DecoderModel } from './decoder.js';
 export type { CacheType, ForwardBatch, ForwardResult } from './forward.js';
 export { CacheFullError, KvCache, PAGE_TOKENS } from './cache.js';
 export type { KvCacheOptions, KvSequence } from './cache.js';
+export { AttentionCache } from './attention-cache.js';
+export type { AttentionCacheOptions, CacheAttentionOptions, CacheRows } from './attention-cache.js';
 export { TextOfTokens } from './stop.js';
 export type { Detokenize } from './stop.js';
 export { decodeLimits } from './limits.js';

@@ -35,6 +35,7 @@ struct AttentionState {
 /// Which keys of a block a row sees: j < sink, or from <= j < to.
 struct Sight {
   int32_t from, to, sink;
+  bool sees(int32_t j) const { return j < sink || (j >= from && j < to); }
   bool none(int32_t count) const { return (to <= from || to <= 0 || from >= count) && sink <= 0; }
   bool all(int32_t count) const { return (from <= 0 && to >= count) || sink >= count; }
 };
@@ -45,9 +46,11 @@ struct AttentionBlock {
   size_t rows, dim, count;
   CacheType type;
   bool tiled;
-  const void* const* keys;    ///< one pointer a key, or (tiled) a tile, for this block and, where `ahead`, the next
-  const void* const* values;  ///< one pointer a key, likewise
-  bool ahead;                 ///< prefetch the next block
+  const void* const*
+      keys;  ///< of each tile of 16 the first key, `step` bytes from one to the next, or (tiled) all of it
+  const void* const* values;  ///< of each tile the first value, likewise
+  size_t step;
+  bool ahead;  ///< prefetch, tile by tile, the one that comes next: keys and values have one tile more than the block
   const float *keyScales, *valueScales;  ///< int8: one a key; else null
   const Sight* sight;                    ///< [rows]
   float scale, softCap;                  ///< softCap 0: off
@@ -58,6 +61,7 @@ struct AttentionBlock {
   AttentionState state;
   uint8_t* left;  ///< [rows], set where a row leaves the range
   float* room;    ///< [rows][kKeyBlock]
+  bool careful;   ///< values that a row does not see are left out rather than multiplied by 0; for one row
 };
 
 }  // namespace softlane

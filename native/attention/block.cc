@@ -11,44 +11,57 @@ namespace {
 
 constexpr int L = F32::lanes;
 
-/// values[row + r][d ...] += sum_j p_rj V_j for R rows and N vectors of the head, n elements of which count.
+/// values[row + r][d ...] += sum_j p_rj V_j over tiles [from, to), for R rows and N vectors of the head, n elements of which
+/// count.
 template <int R, int N, class T>
-SOFTLANE_INLINE void addValues(const AttentionBlock& b, size_t row, size_t d, size_t n, bool ahead) {
+SOFTLANE_INLINE void addValues(const AttentionBlock& b, const RowGroup& group, size_t from, size_t to, size_t d,
+                               size_t n) {
   const size_t stride = b.state.stride;
-  float* out = b.state.values + row * stride + d;
-  const float* p = b.room + row * kKeyBlock;
+  float* out = b.state.values + group.row * stride + d;
+  const float* p = b.room + group.row * kKeyBlock;
   F32 sum[R][N];
   for (int r = 0; r < R; r++)
     for (int v = 0; v < N; v++) sum[r][v] = F32::load(out + size_t(r) * stride + v * L);
-  for (size_t j = 0; j < b.count; j++) {
-    const T* value = static_cast<const T*>(b.values[j]) + d;
-    if (ahead) prefetchRow(static_cast<const T*>(b.values[kKeyBlock + j]) + d, size_t(N) * L * sizeof(T));
-    F32 part[N];
-    for (int v = 0; v < N; v++) part[v] = N > 1 || n >= L ? F32::load(value + v * L) : F32::load(value + v * L, n, 0);
-    for (int r = 0; r < R; r++) {
-      const F32 weight = F32::set(p[size_t(r) * kKeyBlock + j]);
-      for (int v = 0; v < N; v++) sum[r][v] = mulAdd(weight, part[v], sum[r][v]);
+  for (size_t tile = from; tile < to; tile++) {
+    const size_t first = tile * kTileKeys, keys = b.count - first < kTileKeys ? b.count - first : kTileKeys;
+    const char* values = static_cast<const char*>(b.values[tile]);
+    const char* next = b.ahead && d == 0 && b.rows == 1 ? static_cast<const char*>(b.values[tile + 1]) : nullptr;
+    for (size_t j = 0; j < keys; j++) {
+      if (R == 1 && b.careful && !b.sight[group.row].sees(int32_t(first + j))) continue;
+      const T* value = reinterpret_cast<const T*>(values + j * b.step) + d;
+      if (next && group.asks(j)) prefetchRow(next + j * b.step, b.dim * sizeof(T));
+      F32 part[N];
+      for (int v = 0; v < N; v++) part[v] = N > 1 || n >= L ? F32::load(value + v * L) : F32::load(value + v * L, n, 0);
+      for (int r = 0; r < R; r++) {
+        const F32 weight = F32::set(p[size_t(r) * kKeyBlock + first + j]);
+        for (int v = 0; v < N; v++) sum[r][v] = mulAdd(weight, part[v], sum[r][v]);
+      }
     }
   }
   for (int r = 0; r < R; r++)
     for (int v = 0; v < N; v++) sum[r][v].store(out + size_t(r) * stride + v * L);
 }
 
-template <int N, class T>
-SOFTLANE_INLINE void addColumns(const AttentionBlock& b, size_t d, size_t n) {
-  constexpr int R = L >= 16 ? 4 : L >= 8 ? 2 : 1;
-  size_t row = 0;
-  for (; row + R <= b.rows; row += R) addValues<R, N, T>(b, row, d, n, b.ahead && row == 0);
-  if constexpr (R > 1)
-    for (; row < b.rows; row++) addValues<1, N, T>(b, row, d, n, b.ahead && row == 0);
+/// One group of rows, all of the head: in as wide pieces as the registers hold, so that rows of memory are read whole.
+template <int R, class T>
+SOFTLANE_INLINE void addHead(const AttentionBlock& b, const RowGroup& group, size_t from, size_t to) {
+  constexpr int wide = L >= 16 ? 8 : L >= 8 ? (R == 1 ? 8 : 4) : 8, narrow = wide / 4;
+  size_t d = 0;
+  for (; d + wide * L <= b.dim; d += wide * L) addValues<R, wide, T>(b, group, from, to, d, wide * L);
+  for (; d + narrow * L <= b.dim; d += narrow * L) addValues<R, narrow, T>(b, group, from, to, d, narrow * L);
+  for (; d < b.dim; d += L) addValues<R, 1, T>(b, group, from, to, d, b.dim - d);
 }
 
 template <class T>
 SOFTLANE_INLINE void addAll(const AttentionBlock& b) {
-  constexpr int N = 4;
-  size_t d = 0;
-  for (; d + N * L <= b.dim; d += N * L) addColumns<N, T>(b, d, N * L);
-  for (; d < b.dim; d += L) addColumns<1, T>(b, d, b.dim - d);
+  constexpr int most = L >= 8 ? 2 : 1;
+  const size_t tiles = (b.count + kTileKeys - 1) / kTileKeys;
+  // One group keeps its sums in registers over the whole block; several share each tile while it is in the cache.
+  const size_t together = b.rows <= size_t(most) ? tiles : 1;
+  for (size_t tile = 0; tile < tiles; tile += together)
+    eachRowGroup<most>(b.rows, [&](auto rows, const RowGroup& group) {
+      addHead<decltype(rows)::value, T>(b, group, tile, tile + together);
+    });
 }
 
 template <class Form>

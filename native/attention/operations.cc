@@ -155,7 +155,7 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
       }
       if (n.splits) form.chunk = std::max<size_t>(1, (length + n.splits - 1) / n.splits);
     }
-    if (partials) attendPartials(run, form, tasks, n.splits, rows * n.dim, rows);
+    if (partials) redone += attendPartials(run, form, tasks, n.splits, rows * n.dim, rows);
     else redone += attend(run, form, tasks);
   }
   return double(redone);

@@ -13,20 +13,15 @@
 
 namespace softlane {
 
-void HeadCache::locate(size_t position, size_t count, const void** keyAt, const void** valueAt) const {
-  for (size_t j = 0; j < count; j++) {
-    const size_t i = position + j;
-    if (!pages) {
-      keyAt[j] = keys + i * step;
-      valueAt[j] = values + i * step;
-      continue;
-    }
-    const char* page = pages[i / pageTokens];
-    const size_t within = i % pageTokens;
-    valueAt[j] = page + valueOffset + within * step;
-    if (!tiled) keyAt[j] = page + keyOffset + within * step;
-    else if (j % kTileKeys == 0) keyAt[j / kTileKeys] = page + keyOffset;
-  }
+const char* HeadCache::keyAt(size_t position) const {
+  if (!pages) return keys + position * step;
+  const char* page = pages[position / pageTokens] + keyOffset;
+  return tiled ? page : page + position % pageTokens * step;
+}
+
+const char* HeadCache::valueAt(size_t position) const {
+  if (!pages) return values + position * step;
+  return pages[position / pageTokens] + valueOffset + position % pageTokens * step;
 }
 
 void HeadCache::scales(size_t position, size_t count, float* keyScale, float* valueScale) const {
@@ -99,19 +94,21 @@ class Worker {
   void sum(size_t index, size_t first, size_t count, SoftmaxForm form, const States& part) {
     part.clear(form);
     const size_t begin = index * form_.chunk, end = std::min(begin + form_.chunk, seenBy(first + count - 1));
-    const void *keyAt[2 * kKeyBlock], *valueAt[2 * kKeyBlock];
+    const void *keyAt[kTiles + 1], *valueAt[kTiles + 1];
     for (size_t position = begin; position < end; position += kKeyBlock) {
       const size_t n = std::min(kKeyBlock, end - position);
       if (!look(position, n, first, count)) continue;
       AttentionBlock block{};
-      const size_t next = position + n < end ? std::min(kKeyBlock, end - position - n) : 0;
-      task_.cache.locate(position, n, keyAt, valueAt);
-      if (next) {
-        task_.cache.locate(position + n, next, keyAt + kKeyBlock, valueAt + kKeyBlock);
-        for (size_t j = next; j < n; j++) {  // the next block may be shorter than this one
-          keyAt[kKeyBlock + j] = keyAt[kKeyBlock];
-          valueAt[kKeyBlock + j] = valueAt[kKeyBlock];
-        }
+      const size_t tiles = (n + kTileKeys - 1) / kTileKeys;
+      const bool more = position + n < end, inSteps = task_.cache.inSteps(begin);
+      if (!inSteps) collect(position, n);
+      for (size_t t = 0; t < tiles + more; t++) {
+        keyAt[t] = inSteps ? task_.cache.keyAt(position + t * kTileKeys) : collected(0, t);
+        valueAt[t] = inSteps ? task_.cache.valueAt(position + t * kTileKeys) : collected(1, t);
+      }
+      if (!more) {  // prefetching is harmless anywhere: the last tile asks for itself
+        keyAt[tiles] = keyAt[tiles - 1];
+        valueAt[tiles] = valueAt[tiles - 1];
       }
       block.q = queries() + first * stride_;
       block.rows = count;
@@ -121,7 +118,8 @@ class Worker {
       block.tiled = task_.cache.tiled;
       block.keys = keyAt;
       block.values = valueAt;
-      block.ahead = next > 0;
+      block.step = inSteps ? task_.cache.step : form_.dim * sizeOf(task_.cache.type);
+      block.ahead = inSteps;
       if (task_.cache.type == CacheType::int8) {
         task_.cache.scales(position, n, keyScales(), valueScales());
         for (size_t j = n; j < kKeyBlock; j++) keyScales()[j] = valueScales()[j] = 0;
@@ -140,32 +138,46 @@ class Worker {
       block.state = part.at;
       block.left = left_.data() + first;
       block.room = room();
+      block.careful = careful_;
       kernels().attention_block(block);
     }
   }
 
-  /// Writes the row's result from its total; returns whether it had to be redone.
+  /// Writes the row's result from its total; returns whether it left the range of the unified maximum.
   bool finish(size_t r, const States& total) {
     const bool unified = form_.softmax == SoftmaxForm::unified;
-    bool bad = !isFinite(total, r) || (unified && total.at.sums[r] < 0x1p-60f);
-    if (form_.elementRule && unified && left_[r]) bad = true;
-    if (seenBy(r) == 0) bad = false;
-    // A row that is not finite is computed by itself: the keys that it does not see may hold anything.
-    if (!bad || !(unified || task_.tokens > 1)) {
+    if (seenBy(r) == 0 || fits(r, total, r)) {
       write(r, total, r, form_.softmax);
       return false;
     }
-    const SoftmaxForm form = unified ? SoftmaxForm::online : form_.softmax;
     const Scratch memory(2 * States::bytes(1, form_.dim));
     const States alone(memory.as<float>(), 1, form_.dim);
-    const States part(memory.as<float>() + stride_ + 2, 1, form_.dim);
-    alone.clear(form);
-    for (size_t c = 0; c * form_.chunk < seenBy(r); c++) {
-      sum(c, r, 1, form, part);
-      kernels().attention_fold(alone.at, part.at, 1, form);
+    // What is not finite may come from values that the row does not see, times 0: by itself, it looks at its own alone.
+    if (!isFinite(total, r)) {
+      sumAlone(r, form_.softmax, alone);
+      if (!unified || fits(r, alone, 0)) {
+        write(r, alone, 0, form_.softmax);
+        return false;
+      }
     }
-    write(r, alone, 0, form);
-    return unified;
+    sumAlone(r, SoftmaxForm::online, alone);
+    write(r, alone, 0, SoftmaxForm::online);
+    return true;
+  }
+
+  /// The same for the part that chunk `index` makes up.
+  bool finishPart(size_t r, size_t index, const States& part) {
+    if (index >= chunks() || form_.softmax != SoftmaxForm::unified || fits(r, part, r)) {
+      write(r, part, r, form_.softmax);
+      return false;
+    }
+    const Scratch memory(States::bytes(1, form_.dim));
+    const States alone(memory.as<float>(), 1, form_.dim);
+    careful_ = true;
+    sum(index, r, 1, SoftmaxForm::online, alone);
+    careful_ = false;
+    write(r, alone, 0, SoftmaxForm::online);
+    return true;
   }
 
   /// The result of row r from row `from` of the states.
@@ -187,6 +199,21 @@ class Worker {
   }
 
  private:
+  static constexpr size_t kTiles = kKeyBlock / kTileKeys;
+
+  /// Copies the keys and values of a block whose pages do not hold whole tiles.
+  void collect(size_t position, size_t n) {
+    const size_t bytes = form_.dim * sizeOf(task_.cache.type);
+    collected_.resize(2 * kKeyBlock * bytes);
+    for (size_t j = 0; j < n; j++) {
+      std::memcpy(&collected_[j * bytes], task_.cache.keyAt(position + j), bytes);
+      std::memcpy(&collected_[(kKeyBlock + j) * bytes], task_.cache.valueAt(position + j), bytes);
+    }
+  }
+  const char* collected(size_t part, size_t tile) const {
+    return collected_.data() + (part * kKeyBlock + tile % kTiles * kTileKeys) * form_.dim * sizeOf(task_.cache.type);
+  }
+
   const float* queryOf(size_t r) const { return task_.q + r / group_ * task_.queryStride + r % group_ * form_.dim; }
   float* queries() const { return memory_.as<float>(); }
   float* room() const { return queries() + rows_ * stride_; }
@@ -216,6 +243,24 @@ class Worker {
     return any;
   }
 
+  /// Whether the sums of row r, in row `from` of the states, can be divided as they are.
+  bool fits(size_t r, const States& states, size_t from) const {
+    if (!isFinite(states, from)) return false;
+    return form_.softmax != SoftmaxForm::unified || (states.at.sums[from] >= 0x1p-60f && !left_[r]);
+  }
+
+  /// All chunks of one row, with keys that it does not see left out; `total` has room for another state behind it.
+  void sumAlone(size_t r, SoftmaxForm form, const States& total) {
+    const States part(total.at.sums + stride_ + 2, 1, form_.dim);
+    total.clear(form);
+    careful_ = true;
+    for (size_t c = 0; c * form_.chunk < seenBy(r); c++) {
+      sum(c, r, 1, form, part);
+      kernels().attention_fold(total.at, part.at, 1, form);
+    }
+    careful_ = false;
+  }
+
   static bool isFinite(const States& states, size_t r) {
     bool finite = std::isfinite(states.at.sums[r]);
     for (size_t d = 0; d < states.at.stride; d++)
@@ -237,6 +282,8 @@ class Worker {
   std::vector<int32_t> distance_;
   std::vector<float> slopes_;
   std::vector<uint8_t> left_;
+  std::vector<char> collected_;
+  bool careful_ = false;
 };
 
 /// All chunks of a task on this thread.
@@ -319,8 +366,9 @@ size_t attend(Run& run, const AttentionForm& form, const std::vector<AttentionTa
   return redone;
 }
 
-void attendPartials(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks, size_t chunks,
-                    size_t outStride, size_t valueStride) {
+size_t attendPartials(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks, size_t chunks,
+                      size_t outStride, size_t valueStride) {
+  std::atomic<size_t> redone{0};
   run.each(tasks.size() * chunks, 1, [&](size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++) {
       AttentionTask task = tasks[i / chunks];
@@ -332,10 +380,11 @@ void attendPartials(Run& run, const AttentionForm& form, const std::vector<Atten
       const States part(memory.as<float>(), worker.rows(), form.dim);
       if (c < worker.chunks()) worker.sum(c, 0, worker.rows(), form.softmax, part);
       else part.clear(form.softmax);
-      for (size_t r = 0; r < worker.rows(); r++) worker.write(r, part, r, form.softmax);
+      for (size_t r = 0; r < worker.rows(); r++) redone += worker.finishPart(r, c, part);
     }
     run.advance(end - begin);
   });
+  return redone;
 }
 
 }  // namespace softlane

@@ -19,8 +19,12 @@ struct HeadCache {
   char* const* scalePages = nullptr;
   size_t keyScaleOffset = 0, valueScaleOffset = 0, scaleStep = 1;
 
-  /// Pointers to `count` keys and values from `position` on (tiled: keys by tile), and their scales.
-  void locate(size_t position, size_t count, const void** keyAt, const void** valueAt) const;
+  /// Whether the keys of any 16 positions from a multiple of 16 of `origin` lie in equal steps.
+  bool inSteps(size_t origin) const { return !pages || (pageTokens % kTileKeys == 0 && origin % kTileKeys == 0); }
+  /// Where the key and the value of a position are (tiled: the tile of the key).
+  const char* keyAt(size_t position) const;
+  const char* valueAt(size_t position) const;
+  /// Scales of `count` keys and values from `position` on.
   void scales(size_t position, size_t count, float* keyScale, float* valueScale) const;
 };
 
@@ -55,9 +59,9 @@ inline size_t tokensAtOnce(size_t group) { return group >= kKeyBlock ? 1 : kKeyB
 size_t attend(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks);
 
 /// The normalised part of each chunk: out [chunks][tasks' layout with `outStride` floats between chunks], likewise
-/// logSumExp. For one token a task.
-void attendPartials(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks, size_t chunks,
-                    size_t outStride, size_t valueStride);
+/// logSumExp. For one token a task. Returns how many parts of rows left the range.
+size_t attendPartials(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks, size_t chunks,
+                      size_t outStride, size_t valueStride);
 
 /// Writes a key or a value of `dim` elements, `step` elements apart (a turned tile), converted to the cache's type; int8 gets
 /// the scale that its largest magnitude asks for.

@@ -238,6 +238,7 @@ double llamaForward(Run& run, Many<In> weights, Many<Out> slabs, In<double> size
   requireMatrix("phi", phi.length, 1, n.layers, n.layers);
   if (scoreMaxima.data) requireMatrix("scoreMaxima", scoreMaxima.length, 1, n.layers, n.layers);
   requireMatrix("logits", logits.length, wanted, n.vocab, n.vocab);
+  if (wanted > m) throw rangeError("logitRows", "at most the " + std::to_string(m) + " rows", std::to_string(wanted));
   for (size_t i = 0; i < wanted; i++)
     if (logitRows.data[i] < 0 || size_t(logitRows.data[i]) >= m)
       throw rangeError("logitRows", "in [0, " + std::to_string(m) + ")", std::to_string(logitRows.data[i]));

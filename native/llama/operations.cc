@@ -33,7 +33,7 @@ void eachOf(Run& run, size_t rows, size_t cols, size_t threads, Body body) {
   });
 }
 
-/// The numbers of cacheAppend and cacheAttention, in the order of lib/llm/cache-attention.ts.
+/// The numbers of cacheAppend and cacheAttention, in the order of lib/llm/attention-cache.ts.
 struct CacheSizes {
   PageShape shape;
   size_t layer, queryHeads, maxPages;
