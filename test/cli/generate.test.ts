@@ -220,6 +220,13 @@ describe('softlane generate refuses with one line', () => {
     expect(await refused(1, 'generate', '--prompt', 'é'.repeat(128))).toContain(
       "expected fewer than the 256 tokens of the model's context, received 256",
     );
+    // Said of the prompt, before the weights are looked at.
+    const light = join(folder, 'light');
+    await cp(embeddedModelPath(), light, { recursive: true });
+    await rm(join(light, 'model.safetensors'));
+    expect(await refused(1, 'generate', light, '--prompt', 'e'.repeat(256))).toContain(
+      'the prompt is too long',
+    );
     expect(await refused(2, ...asked, '--system', 'x')).toContain('--system goes with --chat');
     expect(await refused(1, ...asked, '--chat')).toContain('has no chat template');
   });
@@ -236,6 +243,8 @@ describe('softlane generate refuses with one line', () => {
     expect(await refused(1, 'generate', half, '--prompt', 'a')).toMatch(
       /model\.safetensors.* expected .* received/,
     );
+    await rm(join(half, 'config.json'));
+    expect(await refused(1, 'generate', half, '--prompt', 'a')).toMatch(/ENOENT.*config\.json/);
     await writeFile(join(half, 'tokenizer.json'), '{"model": {"type": "Nope"}}');
     expect(await refused(1, 'generate', half, '--prompt', 'a')).toContain(
       'tokenizer.json: expected a tokenizer',

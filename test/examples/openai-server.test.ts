@@ -25,6 +25,7 @@ beforeAll(async () => {
   url = /http:\S+(?=\/v1)/.exec(line)![0];
 });
 afterAll(async () => {
+  if (server.exitCode !== null) return; // it has been told of above
   const ended = new Promise((resolve) => server.once('exit', resolve));
   server.kill('SIGTERM');
   expect([await ended, complaints]).toEqual([0, '']);

@@ -1,12 +1,16 @@
 /** What `softlane generate` does: loads a model, writes texts after a prompt. */
 import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   embeddedModelPath,
   LlamaModel,
+  parseConfig,
   type CacheType,
   type Engine,
   type GenerateOptions,
+  type LlamaConfig,
 } from '../../llm/index.js';
 import type { WeightType } from '../../kernels/weights.js';
 import { CliError } from '../errors.js';
@@ -38,9 +42,9 @@ export interface GenerateFlags extends PromptFlags {
 }
 
 /** A prompt as the model takes it. @throws CliError where it does not fit the model */
-function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, model: LlamaModel): number[] {
+function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, config: LlamaConfig): number[] {
   const tokens = flags.chat ? codec.encodeChat(messagesOf(prompt, flags.system)) : codec.encode(prompt);
-  const { vocabSize, maxPositionEmbeddings: context } = model.config;
+  const { vocabSize, maxPositionEmbeddings: context } = config;
   const foreign = tokens.find((id) => !(id >= 0 && id < vocabSize));
   if (foreign !== undefined)
     throw new CliError(
@@ -51,6 +55,12 @@ function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, mo
       `the prompt is too long: expected fewer than the ${context} tokens of the model's context, received ${tokens.length}`,
     );
   return tokens;
+}
+
+/** The configuration alone. @throws CheckpointError, the system's error */
+async function readConfig(folder: string): Promise<LlamaConfig> {
+  const path = join(folder, 'config.json');
+  return parseConfig(await readFile(path, 'utf8'), path);
 }
 
 /** The ids that end a text: the model's, and those of the files about generation as far as the model has them. */
@@ -116,13 +126,14 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
   const text = await interruptible((signal) => readPrompt(flags, signal));
   const path = folder ?? embeddedModelPath();
   const codec = await loadTokenizer(path);
+  // What is wrong with the prompt is said before gigabytes are loaded.
+  const prompt = promptTokens(text, flags, codec, await readConfig(path));
   const { weights, cache, threads, n } = flags;
   const model = await watched('loading', async (watch) =>
     LlamaModel.load(path, { weights, cache, threads, ...watch }),
   );
   for (const warning of model.warnings) process.stderr.write(`softlane: warning: ${warning}\n`);
 
-  const prompt = promptTokens(text, flags, codec, model);
   const engine = model.createEngine({ maxSequences: Math.min(n, 64) });
   const writer = new OrderedWriter(process.stdout, headings(flags), flags.stream && !flags.json);
   const seed = flags.seed ?? randomInt(2 ** 31);
