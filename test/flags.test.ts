@@ -44,6 +44,13 @@ test('both builds compile the same folders', () => {
     expect(code('binding.gyp')).toContain(`tools/native.cjs sources ${folder})`);
     expect(code('CMakeLists.txt')).toContain(`${folder}/*.cc`);
   }
+  const printed = execFileSync(process.execPath, ['tools/native.cjs', 'sources', 'native'], {
+    cwd: root,
+    encoding: 'utf8',
+  });
+  const families = new Set(printed.match(/^native\/.*(?=\/[^/]*$)/gm));
+  expect([...families]).toEqual(expect.arrayContaining(['native/attention', 'native/gemm', 'native/llama']));
+  for (const folder of families) expect(code('CMakeLists.txt')).toContain(`${folder}/*.cc`);
 });
 
 const makefile = join(root, 'build/softlane_avx512.target.mk');

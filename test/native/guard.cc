@@ -133,6 +133,41 @@ void ofFloats(Spans& s, const char* isa, size_t n) {
     });
 }
 
+/// The steps of a decoder; in place too, as the forward pass calls them.
+void ofDecoder(Spans& s, const char* isa, size_t n) {
+  const Kernels& k = kernels();
+  const auto with = [&](const char* kernel, auto body) { guarded(s, isa, kernel, Dtype::f32, Dtype::f32, n, body); };
+  with("rms_norm", [&](Spans& s) {
+    const float *x = s.floats(n), *w = s.floats(n);
+    k.rms_norm(x, w, s.out<float>(n), n, 1e-5f);
+  });
+  for (bool bias : {false, true})
+    with("layer_norm", [&](Spans& s) {
+      const float *x = s.floats(n), *w = s.floats(n), *b = bias ? s.floats(n) : nullptr;
+      k.layer_norm(x, w, b, s.out<float>(n), n, 1e-5f);
+    });
+  with("add_rows", [&](Spans& s) {
+    const float* x = s.floats(n);
+    float* y = s.filled(n, 1.0f);
+    k.add_rows(x, y, y, n);
+  });
+  with("swiglu", [&](Spans& s) {
+    const float *gate = s.floats(n), *up = s.floats(n);
+    k.swiglu(gate, up, s.out<float>(n), n);
+  });
+  for (bool interleaved : {false, true})
+    with("rotate", [&](Spans& s) {
+      const float *x = s.floats(2 * n), *cosines = s.floats(n), *sines = s.floats(n);
+      k.rotate(x, cosines, sines, s.out<float>(2 * n), 2 * n, interleaved);
+    });
+  with("unified_exp", [&](Spans& s) {
+    const float* x = s.floats(n);
+    float* y = s.out<float>(n);
+    double* sum = s.out<double>(1);
+    CHECK(k.unified_exp(x, y, n, 0, -30, 30, sum) && *sum >= 0, "%s", now);
+  });
+}
+
 }  // namespace
 
 TEST(no_kernel_leaves_its_spans) {
@@ -140,8 +175,11 @@ TEST(no_kernel_leaves_its_spans) {
   Spans spans;
   onEveryIsa([&](const char* isa) {
     guardElastic(spans, isa);
+    guardGemm(spans, isa);
+    guardAttention(spans, isa);
     for (size_t n : guardedLengths()) {
       ofFloats(spans, isa, n);
+      if (n > 0) ofDecoder(spans, isa, n);
       for (Dtype in : kDtypes) {
         for (double temperature : {1.0, 0.7})
           for (bool wide : {false, true}) {

@@ -3,6 +3,7 @@
 #pragma once
 #include "check.h"
 #include "storage.h"
+#include "weights.h"
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <csignal>
@@ -83,12 +84,25 @@ inline std::set<std::string> covered;
 /// Spans of the case under way: inputs filled with values of their type, outputs watched.
 struct Spans {
   bool atEnd;
-  Guarded pages[16];
+  Guarded pages[24];
   int used = 0;
 
   const void* in(Dtype dtype, size_t n) {
     void* p = pages[used++].span(n * sizeOf(dtype), atEnd);
     for (size_t i = 0; i < n; i++) put(p, dtype, i, double(int(i * 7 % 23)) - 11);
+    return p;
+  }
+  const void* in(WeightType type, size_t n) {
+    void* p = pages[used++].span(n * sizeOf(type), atEnd);
+    for (size_t i = 0; i < n; i++) put(p, type, i, double(int(i * 7 % 23)) - 11);
+    return p;
+  }
+  const float* floats(size_t n) { return static_cast<const float*>(in(Dtype::f32, n)); }
+  /// n times the same value.
+  template <class T>
+  T* filled(size_t n, T value) {
+    T* p = out<T>(n);
+    for (size_t i = 0; i < n; i++) p[i] = value;
     return p;
   }
   template <class T>
@@ -105,20 +119,27 @@ struct Spans {
 
 /// Calls body(spans) for both placements and checks the canaries.
 template <class Body>
-void guarded(Spans& spans, const char* isa, const char* kernel, Dtype in, Dtype out, size_t n, Body body) {
+void guarded(Spans& spans, const char* isa, const char* kernel, const std::string& what, Body body) {
   covered.insert(kernel);
   for (bool atEnd : {true, false}) {
     spans.atEnd = atEnd;
     spans.used = 0;
-    std::snprintf(now, sizeof now, "%s on %s, %s to %s, %zu elements, %s", kernel, isa, nameOf(in), nameOf(out), n,
+    std::snprintf(now, sizeof now, "%s on %s, %s, %s", kernel, isa, what.c_str(),
                   atEnd ? "ending at the guard" : "starting after the guard");
     body(spans);
     CHECK(spans.intact(), "%s", now);
   }
 }
+template <class Body>
+void guarded(Spans& spans, const char* isa, const char* kernel, Dtype in, Dtype out, size_t n, Body body) {
+  guarded(spans, isa, kernel, std::string(nameOf(in)) + " to " + nameOf(out) + ", " + std::to_string(n) + " elements",
+          body);
+}
 
-/// Cases of the elastic family, in guard_elastic.cc.
+/// Cases of the elastic family, of products and of attention, in guard_elastic.cc, guard_gemm.cc and guard_attention.cc.
 void guardElastic(Spans& spans, const char* isa);
+void guardGemm(Spans& spans, const char* isa);
+void guardAttention(Spans& spans, const char* isa);
 
 }  // namespace softlane::test
 #endif

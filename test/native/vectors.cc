@@ -2,7 +2,7 @@
 // plain C++, on strided bit patterns: every 16-bit pattern, and float32 patterns at an odd stride, which meets every
 // exponent, subnormals, infinities and NaN in every lane.
 #include "check.h"
-#include "storage.h"
+#include "weights.h"
 
 namespace softlane::test {
 namespace {
@@ -106,6 +106,53 @@ TEST(pair_exponential_of_strided_patterns) {
     }
     CHECK(worst < 2, "%s: %g ULP", isa, worst);
     std::printf("       pair exponential, %s: at most %.3f ULP over %zu arguments\n", isa, worst, x.size());
+  });
+}
+
+TEST(lines_of_weights_widen_every_pattern) {  // bf16 in pairs, the others as they stand
+  onEveryIsa([](const char* isa) {
+    for (WeightType type : {WeightType::bf16, WeightType::f16, WeightType::int8}) {
+      const size_t count = type == WeightType::int8 ? 256 : 65536;
+      Stored lines(type, count);
+      for (size_t bits = 0; bits < count; bits++) std::memcpy(lines.at(bits), &bits, sizeOf(type));  // little-endian
+      std::vector<float> block(count);
+      kernels().gemm_widen(lines.data(), type, count / kPanelRows, block.data());
+      for (size_t i = 0; i < count; i++) {
+        const size_t from = i / kPanelRows * kPanelRows + placeInLine(type, i % kPanelRows);
+        CHECK(same(block[i], lines[from]), "%s, %s: column %zu is %g, not %g", isa, nameOf(type), i % kPanelRows,
+              double(block[i]), lines[from]);
+      }
+    }
+  });
+}
+
+TEST(parts_of_a_vector_of_weights) {  // every number of elements, each of every byte
+  onEveryIsa([](const char* isa) {
+    for (WeightType type : kWeightTypes)
+      for (size_t depth = 1; depth <= 33; depth++)
+        for (int shift = 0; shift < 256; shift += 8) {
+          Stored rows(type, kPanelRows * depth);
+          for (size_t i = 0; i < kPanelRows * depth; i++) rows.set(i, double(int8_t(int(i) + shift)));
+          std::vector<float> block(kPanelRows * depth);
+          kernels().gemm_turn(rows.data(), type, kPanelRows, depth, depth, block.data(), false);
+          for (size_t j = 0; j < kPanelRows; j++)
+            for (size_t kk = 0; kk < depth; kk++)
+              CHECK(double(block[kk * kPanelRows + j]) == rows[j * depth + kk], "%s, %s, %zu of %zu: %g, not %g", isa,
+                    nameOf(type), kk, depth, double(block[kk * kPanelRows + j]), rows[j * depth + kk]);
+        }
+  });
+}
+
+TEST(any_address_may_be_prefetched) {
+  onEveryIsa([](const char* isa) {
+    const std::vector<float> a(64, 1), w(64 * kPanelRows, 2);
+    for (uintptr_t address : {uintptr_t(1), uintptr_t(4096), uintptr_t(0x7fffffff0000), uintptr_t(0x900000000001),
+                              uintptr_t(-1) / 2, ~uintptr_t(0) - 70000}) {
+      std::vector<float> c(kPanelRows);
+      kernels().gemm_panel({a.data(), 1, kernels().gemm_tile_rows(), 64, 0, 64, w.data(), 0, WeightType::f32, c.data(),
+                            false, reinterpret_cast<const char*>(address)});
+      CHECK(c[0] == 128 && c[31] == 128, "%s", isa);
+    }
   });
 }
 
