@@ -81,6 +81,8 @@ export type {
 } from './kernels/dataflow.js';
 export { availableIsas, ceilings, info, isa, memory, setIsa, setThreads, threads } from './machine.js';
 export type { Ceilings, CeilingsOptions, Info, Isa, Memory } from './machine.js';
+export { largeArray } from './large-array.js';
+export type { LargeArrayKind } from './large-array.js';
 export { explain } from './explain.js';
 export type { Explanation, GemmCase, GemmExplanation, SoftmaxCase } from './explain.js';
 export { tune } from './tuning.js';

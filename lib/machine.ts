@@ -2,6 +2,7 @@
  * The machine and the process: instruction sets, threads, memory, ceilings.
  */
 import * as check from './check.js';
+import { largeArray } from './large-array.js';
 import { addonPath, isaList, native, packageVersion } from './native.js';
 import { tuningPath } from './tuning.js';
 
@@ -115,6 +116,8 @@ export function memory(): Memory {
 export interface Ceilings {
   /** Bytes read per nanosecond by streaming loads over memory far larger than the caches. */
   readGBps: number;
+  /** The same where the memory lies on large pages, as packed weights and KV caches do (see largeArray). */
+  readLargeGBps: number;
   /** Bytes read plus bytes written by a copy with ordinary stores. */
   copyGBps: number;
   /** The same with non-temporal stores. */
@@ -127,7 +130,7 @@ export interface Ceilings {
 export interface CeilingsOptions {
   /** Instruction set; default the one in use. */
   isa?: Isa;
-  /** Bytes read by a measurement of memory; default 256 MiB. Twice as many are allocated. */
+  /** Bytes read by a measurement of memory; default 256 MiB. Three times as many are allocated. */
   bytes?: number;
   /** Measurements of which the best counts; default 7. */
   repeats?: number;
@@ -153,10 +156,12 @@ export function ceilings(options: CeilingsOptions = {}): Ceilings {
   try {
     const x = new Float32Array(length).fill(1);
     const y = new Float32Array(length).fill(1);
+    const large = largeArray(Float32Array, length).fill(1);
     const measured = (name: string, ...args: unknown[]) => native(name)(...args) as number;
     const rounds = 2_000_000 / LANES[wanted];
     return {
       readGBps: (length * 4) / best(() => measured('measureRead', x)),
+      readLargeGBps: (length * 4) / best(() => measured('measureRead', large)),
       copyGBps: (length * 8) / best(() => measured('measureCopy', x, y, false)),
       streamCopyGBps: (length * 8) / best(() => measured('measureCopy', x, y, true)),
       fmaGflops: (rounds * 24 * LANES[wanted]) / best(() => measured('measureFma', rounds)),

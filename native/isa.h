@@ -16,7 +16,7 @@
 //   reduceAdd, reduceMax  by halves: a fixed order
 //   sumEach(r)            lane i: the sum of the lanes of r[i], r having as many vectors as lanes; the same tree for each
 //   loadPairs(p, lo, hi)  2 * lanes bf16: the even ones into lo, the odd ones into hi
-//   prefetch(p)           asks for the cache line of p, which need not be mapped
+//   prefetch(p)           asks for the cache line of p, which need not be mapped; prefetchFar(p) for the second-level cache
 #pragma once
 #include <math.h>
 #include <string.h>
@@ -65,6 +65,12 @@ using Compute = typename ComputeOf<Storage>::Type;
 SOFTLANE_INLINE void prefetch(const void* p) {
 #if defined(__GNUC__)
   __builtin_prefetch(p, 0, 3);
+#endif
+}
+
+SOFTLANE_INLINE void prefetchFar(const void* p) {
+#if defined(__GNUC__)
+  __builtin_prefetch(p, 0, 2);
 #endif
 }
 

@@ -2,6 +2,7 @@
  * Weight matrices for the GEMM kernels: packed panels, and what checkpoints hold. Native: native/gemm/pack.cc.
  */
 import * as check from '../check.js';
+import { largeArray } from '../large-array.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
 import { arrayOf, threadsOf } from './arguments.js';
@@ -42,18 +43,7 @@ export function weightTypeOf(name: string, w: unknown, type: unknown, option = '
   return type;
 }
 
-function allocate(type: WeightType, length: number): WeightArray {
-  try {
-    if (type === 'f32') return new Float32Array(length);
-    return type === 'int8' ? new Int8Array(length) : new Uint16Array(length);
-  } catch {
-    throw check.rangeError(
-      'n',
-      'so that the packed weights can be allocated',
-      `a need of ${length} elements`,
-    );
-  }
-}
+const KINDS = { f32: Float32Array, bf16: Uint16Array, f16: Uint16Array, int8: Int8Array } as const;
 
 /** The shape of a weight matrix. */
 export interface WeightShape {
@@ -105,7 +95,7 @@ export class PackedWeights {
     const n = check.positiveInteger('n', shape.n);
     const k = check.positiveInteger('k', shape.k);
     const type = check.oneOf('type', shape.type, WEIGHT_TYPES);
-    const data = allocate(type, Math.ceil(n / PANEL_ROWS) * PANEL_ROWS * k);
+    const data = largeArray(KINDS[type], Math.ceil(n / PANEL_ROWS) * PANEL_ROWS * k);
     return new PackedWeights(n, k, type, data, type === 'int8' ? new Float32Array(n) : NO_SCALES);
   }
 

@@ -6,6 +6,7 @@
  * last, partly filled page of a sequence is ever written to: full pages stay shared for as long as both live.
  */
 import { positiveInteger, rangeError } from '../check.js';
+import { largeArray } from '../large-array.js';
 import { PAGE_TOKENS } from './forward.js';
 
 export { PAGE_TOKENS };
@@ -159,7 +160,7 @@ export class KvCache {
   #grow(count: number): void {
     const slabs: Uint8Array[] = [];
     while (this.#free.length + slabs.length * this.pagesPerSlab < count)
-      slabs.push(new Uint8Array(this.pagesPerSlab * this.pageBytes));
+      slabs.push(largeArray(Uint8Array, this.pagesPerSlab * this.pageBytes));
     for (const slab of slabs) {
       const first = this.#counts.length;
       this.#slabs.push(slab);

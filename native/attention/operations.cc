@@ -93,8 +93,8 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
   requireElements("out", out.length, chunks * rows * n.dim);
   requireElements("logSumExp", logSumExp.length, chunks * rows);
 
-  AttentionForm form{n.dim,   group,       float(n.scale), float(n.softCap), n.window,      n.sinkTokens,
-                     softmax, elementRule, float(n.phi),   float(n.low),     float(n.high), n.chunk};
+  AttentionForm form{n.dim,   group,       n.kvHeads,    float(n.scale), float(n.softCap), n.window, n.sinkTokens,
+                     softmax, elementRule, float(n.phi), float(n.low),   float(n.high),    n.chunk};
   std::vector<std::vector<char*>> pages(n.batch), scalePages(n.batch);
   if (paged) {
     for (size_t b = 0; b < n.batch; b++) {
@@ -110,49 +110,52 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
   run.useThreads(std::min(threads, 1 + rows * longest * n.dim / (size_t(1) << 18)));
   run.expect(n.batch * n.kvHeads);
   const size_t atOnce = tokensAtOnce(group);
+  const auto cacheOf = [&](size_t b, size_t h) {
+    HeadCache cache;
+    cache.type = kvType;
+    if (paged) {
+      cache.pages = pages[b].data();
+      cache.pageTokens = n.pageSize;
+      cache.step = n.dim * size;
+      cache.keyOffset = h * n.pageSize * n.dim * size;
+      cache.valueOffset = (n.kvHeads + h) * n.pageSize * n.dim * size;
+      cache.scalePages = kvType == CacheType::int8 ? scalePages[b].data() : nullptr;
+      cache.keyScaleOffset = h * n.pageSize * sizeof(float);
+      cache.valueScaleOffset = (n.kvHeads + h) * n.pageSize * sizeof(float);
+      return cache;
+    }
+    const bool nhd = layout == CacheLayout::nhd;
+    const size_t start = b * n.maxLength * n.kvHeads + (nhd ? h : h * n.maxLength);
+    cache.step = (nhd ? n.kvHeads : 1) * n.dim * size;
+    cache.keys = static_cast<const char*>(keys.data) + start * n.dim * size;
+    cache.values = static_cast<const char*>(values.data) + start * n.dim * size;
+    cache.scaleStep = nhd ? n.kvHeads : 1;
+    if (keyScales.data) cache.keyScales = keyScales.data + start;
+    if (valueScales.data) cache.valueScales = valueScales.data + start;
+    return cache;
+  };
   for (size_t first = 0; first < n.batch; first += n.splits ? 1 : n.batch) {
     std::vector<AttentionTask> tasks;
     for (size_t b = first; b < (n.splits ? first + 1 : n.batch); b++) {
       const size_t length = size_t(lengths.data[b]);
-      for (size_t h = 0; h < n.kvHeads; h++) {
-        AttentionTask task{};
-        HeadCache& cache = task.cache;
-        cache.type = kvType;
-        if (paged) {
-          cache.pages = pages[b].data();
-          cache.pageTokens = n.pageSize;
-          cache.step = n.dim * size;
-          cache.keyOffset = h * n.pageSize * n.dim * size;
-          cache.valueOffset = (n.kvHeads + h) * n.pageSize * n.dim * size;
-          cache.scalePages = kvType == CacheType::int8 ? scalePages[b].data() : nullptr;
-          cache.keyScaleOffset = h * n.pageSize * sizeof(float);
-          cache.valueScaleOffset = (n.kvHeads + h) * n.pageSize * sizeof(float);
-        } else {
-          const bool nhd = layout == CacheLayout::nhd;
-          const size_t start = b * n.maxLength * n.kvHeads + (nhd ? h : h * n.maxLength);
-          cache.step = (nhd ? n.kvHeads : 1) * n.dim * size;
-          cache.keys = static_cast<const char*>(keys.data) + start * n.dim * size;
-          cache.values = static_cast<const char*>(values.data) + start * n.dim * size;
-          cache.scaleStep = nhd ? n.kvHeads : 1;
-          if (keyScales.data) cache.keyScales = keyScales.data + start;
-          if (valueScales.data) cache.valueScales = valueScales.data + start;
-        }
-        task.queryStride = task.tokenStride = n.queryHeads * n.dim;
-        task.valueStride = n.queryHeads;
-        task.causal = causal;
-        task.slopes = alibiSlopes.data ? alibiSlopes.data + h * group : nullptr;
-        task.sinks = sinks.data && !partials ? sinks.data + h * group : nullptr;
-        const size_t step = causal ? atOnce : n.tokens;  // without a mask all tokens see the keys of the last
-        for (size_t t = 0; t < n.tokens; t += step) {
+      for (size_t t = 0; t < n.tokens; t += atOnce)
+        for (size_t h = 0; h < n.kvHeads; h++) {
           const size_t head = (b * n.tokens + t) * n.queryHeads + h * group;
+          AttentionTask task{};
+          task.cache = cacheOf(b, h);
           task.q = q.data + head * n.dim;
           task.out = out.data + head * n.dim;
           task.logSumExp = logSumExp.data + head;
-          task.position = int64_t(length) - int64_t(n.tokens) + int64_t(t);
-          task.tokens = std::min(step, n.tokens - t);
+          task.queryStride = task.tokenStride = n.queryHeads * n.dim;
+          task.valueStride = n.queryHeads;
+          task.slopes = alibiSlopes.data ? alibiSlopes.data + h * group : nullptr;
+          task.sinks = sinks.data && !partials ? sinks.data + h * group : nullptr;
+          task.causal = causal;
+          task.tokens = std::min(atOnce, n.tokens - t);
+          // Without the mask every token sees what the last one does.
+          task.position = int64_t(length) - int64_t(causal ? n.tokens - t : task.tokens);
           tasks.push_back(task);
         }
-      }
       if (n.splits) form.chunk = std::max<size_t>(1, (length + n.splits - 1) / n.splits);
     }
     if (partials) redone += attendPartials(run, form, tasks, n.splits, rows * n.dim, rows);

@@ -31,6 +31,7 @@ struct HeadCache {
 /// What all rows of a call have in common.
 struct AttentionForm {
   size_t dim, group;  ///< query heads that share a head of the cache
+  size_t heads;       ///< heads of the cache: tasks come in groups of them, one head after another
   float scale, softCap;
   size_t window, sinkTokens;  ///< 0: off
   SoftmaxForm softmax;
@@ -54,7 +55,7 @@ struct AttentionTask {
 /// Tokens of a task: enough rows to use a block of the cache well, few enough that their state stays near.
 inline size_t tokensAtOnce(size_t group) { return group >= kKeyBlock ? 1 : kKeyBlock / group; }
 
-/// Runs the tasks on up to run.threads() threads and returns how many rows left the range of the unified maximum. A row's
+/// Runs the tasks, which come in groups of form.heads that differ in the head alone, on up to run.threads() threads and returns how many rows left the range of the unified maximum. A row's
 /// bits depend neither on threads nor on the rows beside it.
 size_t attend(Run& run, const AttentionForm& form, const std::vector<AttentionTask>& tasks);
 

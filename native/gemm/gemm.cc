@@ -85,7 +85,7 @@ class Panels {
   const char* rowsOf(size_t panel, size_t from) const { return at(panel * kPanelRows * w_.k + from); }
 
   PanelJob jobAt(size_t from, float* sums) const {
-    return {tiles_, m_, tileRows_, w_.k, from, depthAt(from), nullptr, 0, w_.type, sums, from > 0, nullptr};
+    return {tiles_, m_, tileRows_, w_.k, from, depthAt(from), nullptr, 0, w_.type, sums, from > 0, nullptr, false};
   }
 
   /// Straight from the packed panel, or from the turned rows.
@@ -94,8 +94,9 @@ class Panels {
     if (w_.packed) {
       job.panel = linesOf(panel, from);
       if (together == 2) job.nextPanel = w_.k * kPanelRows * sizeOf(w_.type);
-      // A single tile looks a little ahead in its own stream, several look for the next block.
-      const size_t distance = m_ <= tileRows_ ? kAhead : job.depth * kPanelRows * sizeOf(w_.type);
+      // What goes over the block once looks a little ahead in its own stream, what comes back to it looks for the next.
+      job.near = m_ <= kernels().gemm_pass_rows() || together == 2;
+      const size_t distance = job.near ? kAhead : job.depth * kPanelRows * sizeOf(w_.type);
       if (p_.prefetch) job.ahead = static_cast<const char*>(job.panel) + distance;
     } else {
       turn(panel, from, block, job);

@@ -44,6 +44,7 @@ struct PanelJob {
   float* c;           ///< [panels][m][32]
   bool add;           ///< to what c holds, or instead of it
   const char* ahead;  ///< what is prefetched meanwhile; null: nothing
+  bool near;          ///< a little ahead in the same stream, in the first pass; else the next block, in equal shares
 };
 
 /// Rows of w as they stand in a checkpoint, [n, k] row-major.

@@ -7,7 +7,8 @@
 //
 // Prefetching. A single tile is bound by memory: each line asks for the one 2 KiB ahead, across pages, where
 // the hardware stops. Several tiles are bound by arithmetic and find their block in the second-level cache: each tile asks
-// for its share of the block that comes next, so that memory works while they multiply (double buffering in the caches).
+// for its share of the block that comes next, into the second-level cache (the first holds the present one), so that memory
+// works while they multiply: double buffering in the caches.
 #include "../dispatch.h"
 #include "weights.h"
 
@@ -20,13 +21,14 @@ constexpr int kPairs = int(kPanelRows) / 2 / L;
 
 /// Steps of k between two helpings of prefetches.
 constexpr size_t kStep = 8;
-/// Cache lines for each helping and each pass over the block: a single tile asks for all of them in its first pass.
+/// Cache lines for each helping: all of them in the first pass over the block, or a share in each pass of each tile.
 struct Ahead {
   const char* p;
   size_t lines, tiles;
+  bool near;
   SOFTLANE_INLINE size_t share(int pass, int passes) const {
-    if (tiles == 1) return pass == 0 ? lines : 0;
-    return (lines + tiles * passes - 1) / (tiles * passes);
+    if (near) return pass == 0 ? lines : 0;
+    return (lines + tiles * size_t(passes) - 1) / (tiles * size_t(passes));
   }
 };
 
@@ -59,7 +61,8 @@ SOFTLANE_INLINE void tile(const float* a, const PanelJob& job, float* c, Ahead& 
     size_t kk = 0;
     for (; kk + kStep <= job.depth; kk += kStep) {
       for (size_t l = 0; l < share; l++, next += 64) {
-        prefetch(next);
+        if (ahead.near) prefetch(next);
+        else prefetchFar(next);
         if (N == 2) prefetch(next + job.nextPanel);
       }
       for (size_t i = 0; i < kStep; i++) step(kk + i);
@@ -95,12 +98,13 @@ SOFTLANE_INLINE void tileOf(const float* a, const PanelJob& job, float* c, Ahead
 
 size_t gemm_tile_rows() { return kRows; }
 size_t gemm_pair_rows() { return kPairRows; }
+size_t gemm_pass_rows() { return L == 16 ? kRows : L == 8 ? 2 : 0; }
 
 void gemm_panel(const PanelJob& job) {
   const Tiles tiles(job.m, job.tileRows);
   withWeights(job.type, [&](auto weight) {
     using W = decltype(weight);
-    Ahead ahead{job.ahead, job.ahead ? kStep * kPanelRows * sizeof(W) / 64 : 0, tiles.count};
+    Ahead ahead{job.ahead, job.ahead ? kStep * kPanelRows * sizeof(W) / 64 : 0, tiles.count, job.near};
     for (size_t t = 0; t < tiles.count; t++) {
       const size_t begin = tiles.begin(t), rows = tiles.begin(t + 1) - begin;
       const float* a = job.a + begin * job.k + job.from * rows;

@@ -90,8 +90,8 @@ std::vector<AttentionTask> CacheRows::tasks(const PageShape& shape, size_t layer
   std::vector<AttentionTask> result;
   const size_t heads = shape.kvHeads * group, atOnce = tokensAtOnce(group);
   for (const CacheRows::Run& rows : runs)
-    for (size_t h = 0; h < shape.kvHeads; h++)
-      for (size_t t = 0; t < rows.count; t += atOnce) {
+    for (size_t t = 0; t < rows.count; t += atOnce)
+      for (size_t h = 0; h < shape.kvHeads; h++) {
         AttentionTask task{};
         const size_t row = rows.first + t, head = h * group;
         task.cache = at(shape, rows.sequence, layer, h);

@@ -182,7 +182,8 @@ class Pass {
     size_t keys = 0;
     for (const CacheRows::Run& each : rows_.runs) keys += each.count * (size_t(each.position) + each.count);
     const AttentionForm form{
-        n_.dim, group, float(1 / std::sqrt(double(n_.dim))), 0, n_.window, 0, softmax, false, float(phi), 0, 0, kChunk};
+        n_.dim, group, n_.kvHeads, float(1 / std::sqrt(double(n_.dim))), 0, n_.window, 0, softmax, false, float(phi),
+        0,      0,     kChunk};
     run_.useThreads(std::min(threads_, 1 + keys * n_.queryHeads * n_.dim / (size_t(1) << 17)));
     return attend(run_, form,
                   rows_.tasks(pages_, layer, group, qkv, stride, attended, n_.queryHeads * n_.dim, nullptr, tops));

@@ -157,8 +157,9 @@ double cacheAttention(Run& run, In<float> q, Many<In> slabs, In<int32_t> sequenc
     if (alibiSlopes.data) task.slopes = alibiSlopes.data + head;
     if (sinks.data) task.sinks = sinks.data + head;
   }
-  const AttentionForm form{n.shape.headDim, group,       float(n.scale), float(n.softCap), n.window,      n.sinkTokens,
-                           softmax,         elementRule, float(n.phi),   float(n.low),     float(n.high), kChunk};
+  const AttentionForm form{n.shape.headDim, group,         n.shape.kvHeads, float(n.scale), float(n.softCap),
+                           n.window,        n.sinkTokens,  softmax,         elementRule,    float(n.phi),
+                           float(n.low),    float(n.high), kChunk};
   run.useThreads(threads);
   run.expect(tasks.size());
   return double(attend(run, form, tasks));
