@@ -86,10 +86,18 @@ function explainSoftmax(call: SoftmaxCase): Explanation {
 }
 
 /** What speaks for each kernel. */
-const MERITS: Record<GemmKernel, string> = {
-  gemv: 'so few rows are best multiplied as dot products with each row of the weights',
-  flat: 'the weights are read once for all rows, and their traffic binds',
-  blocked: 'arithmetic binds, and blocks of rows and columns are reused in the caches',
+const BLOCKED = 'arithmetic binds, and blocks of rows and columns are reused in the caches';
+const MERITS: Record<'packed' | 'unpacked', Record<GemmKernel, string>> = {
+  packed: {
+    gemv: 'registers suffice for two panels of the weights at a time',
+    flat: 'the weights are read once for all rows, one panel after another',
+    blocked: BLOCKED,
+  },
+  unpacked: {
+    gemv: 'dot products with the rows of the weights cost less than turning these into panels',
+    flat: 'it pays to turn the weights into panels, read once for all rows',
+    blocked: BLOCKED,
+  },
 };
 
 function explainGemm(call: GemmCase): GemmExplanation {
@@ -106,7 +114,8 @@ function explainGemm(call: GemmCase): GemmExplanation {
   const kernel = chooseKernel(m, shape);
   const { m1, m2 } = flow;
   const { n, k, type, packed } = shape;
-  const weights = `${packed ? 'packed' : 'unpacked'} ${type} weights [${n}, ${k}]`;
+  const layout = packed ? 'packed' : 'unpacked';
+  const weights = `${layout} ${type} weights [${n}, ${k}]`;
   const ranges: Record<GemmKernel, string> = {
     gemv: `below ${m1} rows`,
     flat: m1 === 1 ? `below ${m2} rows` : `from ${m1} to ${m2 - 1} rows`,
@@ -118,7 +127,7 @@ function explainGemm(call: GemmCase): GemmExplanation {
     isa: shape.isa,
     m1,
     m2,
-    reason: `${rows} times ${weights}: ${ranges[kernel]} ${MERITS[kernel]} (${sourceOf(flow)})`,
+    reason: `${rows} times ${weights}: ${ranges[kernel]} ${MERITS[layout][kernel]} (${sourceOf(flow)})`,
   };
 }
 

@@ -68,14 +68,18 @@ export interface Dataflow extends InflectionPoints {
 }
 
 /**
- * The choice without a table. Packed panels are read once whatever m is, and the flat kernel at one row is already a
- * matrix-vector product along them. Rows as they are stored are best multiplied by dot products while those of all
- * columns fit in registers.
+ * The choice without a table, measured at [4096, 4096] (benchmarks/README.md). Packed panels: two at a time (gemv) while
+ * the accumulators of all rows fit the registers, then one panel after another; blocks of k outermost from some hundred
+ * rows on, when the activations leave the second-level cache. Rows as they are stored: dot products until turning them into
+ * panels pays.
  */
-const BUILT_IN = {
-  packed: { m1: 1, m2: 64, source: 'built-in' },
-  rows: { m1: 5, m2: 64, source: 'built-in' },
-} as const satisfies Record<string, Dataflow>;
+const PACKED_FLAT_FROM = { scalar: 1, avx2: 2, avx512: 5 } as const;
+const BLOCKED_FROM = 384;
+const ROWS_FLAT_FROM = 96;
+
+function builtIn(packed: boolean, isa: DataflowEntry['isa']): Dataflow {
+  return { m1: packed ? PACKED_FLAT_FROM[isa] : ROWS_FLAT_FROM, m2: BLOCKED_FROM, source: 'built-in' };
+}
 
 let inUse: DataflowTable | null = null;
 /** Points by shape: the table is searched once for each. */
@@ -132,16 +136,15 @@ function checkEntry(name: string, entry: unknown): void {
  * @param table to look in; default the one in use
  */
 export function dataflowFor(shape: DataflowShape, table: DataflowTable | null = inUse): Dataflow {
-  const packed = shape.packed ?? true;
-  const builtIn = packed ? BUILT_IN.packed : BUILT_IN.rows;
-  if (table === null || table.entries.length === 0) return builtIn;
-  const { n, k, type = 'f32', threads = 1 } = shape;
+  const { n, k, type = 'f32', packed = true, threads = 1 } = shape;
   const isa = shape.isa ?? (native('isa')() as DataflowEntry['isa']);
+  const otherwise = builtIn(packed, isa);
+  if (table === null || table.entries.length === 0) return otherwise;
   const wanted = { n, k, type, threads, isa, packed };
-  if (table !== inUse) return nearest(table, wanted) ?? builtIn;
+  if (table !== inUse) return nearest(table, wanted) ?? otherwise;
   const key = `${n} ${k} ${type} ${isa} ${packed} ${threads}`;
   let found = known.get(key);
-  if (!found) known.set(key, (found = nearest(table, wanted) ?? builtIn));
+  if (!found) known.set(key, (found = nearest(table, wanted) ?? otherwise));
   return found;
 }
 

@@ -12,7 +12,7 @@ import {
   type GemmKernel,
   type KernelTimes,
 } from '../../lib/kernels/dataflow.js';
-import { availableIsas, isa } from '../../lib/index.js';
+import { availableIsas, isa, setIsa } from '../../lib/index.js';
 import { machineKey } from '../../lib/tuning-file.js';
 import { expectThrown } from '../helpers/refused.js';
 
@@ -33,12 +33,37 @@ const shape = { n: 4096, k: 4096 };
 afterEach(() => useDataflow(null));
 
 describe('without a table', () => {
-  it('packed weights take the flat product from the first row, rows as stored dot products below five', () => {
-    const kernels = (packed: boolean) =>
-      [1, 4, 5, 63, 64, 300].map((m) => chooseKernel(m, { ...shape, packed }));
-    expect(kernels(true)).toEqual(['flat', 'flat', 'flat', 'flat', 'blocked', 'blocked']);
-    expect(kernels(false)).toEqual(['gemv', 'gemv', 'flat', 'flat', 'blocked', 'blocked']);
-    expect(dataflowFor(shape)).toEqual({ m1: 1, m2: 64, source: 'built-in' });
+  const M = [1, 2, 4, 5, 95, 96, 383, 384, 1000];
+
+  it.each([
+    ['avx512', { gemv: [1, 2, 4], flat: [5, 95, 96, 383], blocked: [384, 1000] }],
+    ['avx2', { gemv: [1], flat: [2, 4, 5, 95, 96, 383], blocked: [384, 1000] }],
+    ['scalar', { gemv: [], flat: [1, 2, 4, 5, 95, 96, 383], blocked: [384, 1000] }],
+  ] as const)('packed weights on %s', (name, expected) => {
+    for (const kernel of ['gemv', 'flat', 'blocked'] as const) {
+      const chosen = M.filter((m) => chooseKernel(m, { ...shape, isa: name }) === kernel);
+      expect({ [kernel]: chosen }).toEqual({ [kernel]: expected[kernel] });
+    }
+  });
+
+  it.each(['avx512', 'avx2', 'scalar'] as const)('rows as stored on %s: dot products below 96', (name) => {
+    const kernels = M.map((m) => chooseKernel(m, { ...shape, isa: name, packed: false }));
+    expect(kernels.slice(0, 5)).toEqual(new Array(5).fill('gemv'));
+    expect(kernels.slice(5)).toEqual(['flat', 'flat', 'blocked', 'blocked']);
+  });
+
+  it('goes by the instruction set in use unless another is named, whatever the shape and the type', () => {
+    const before = isa();
+    try {
+      for (const name of availableIsas()) {
+        setIsa(name);
+        const m1 = { avx512: 5, avx2: 2, scalar: 1 }[name];
+        expect(dataflowFor(shape)).toEqual({ m1, m2: 384, source: 'built-in' });
+        expect(dataflowFor({ n: 7, k: 9, type: 'int8', threads: 3 })).toEqual(dataflowFor(shape));
+      }
+    } finally {
+      setIsa(before);
+    }
   });
 });
 
@@ -74,13 +99,13 @@ describe('with a table', () => {
   });
 
   it('looks into another table without using it', () => {
-    const other = tableOf(entry({ m1: 4, m2: 5 }));
-    expect(chooseKernel(4, shape, other)).toBe('flat');
-    expect(chooseKernel(3, shape, other)).toBe('gemv');
+    const other = tableOf(entry({ m1: 9, m2: 10 }));
+    expect(chooseKernel(9, shape, other)).toBe('flat');
+    expect(chooseKernel(8, shape, other)).toBe('gemv');
     expect(dataflowTable()).toBeNull();
     useDataflow(other);
-    expect(chooseKernel(3, shape, null)).toBe('flat');
-    expect(chooseKernel(3, shape)).toBe('gemv');
+    expect(chooseKernel(8, shape, null)).toBe('flat');
+    expect(chooseKernel(8, shape)).toBe('gemv');
   });
 
   it('forgets what it found in the table before', () => {
@@ -202,22 +227,40 @@ describe('inflectionPoints', () => {
 });
 
 describe("explain('gemm')", () => {
-  it('says which kernel and why', () => {
-    expect(explain('gemm', { m: 8, ...shape })).toEqual({
+  it.each(availableIsas())('says which kernel and why on %s', (name) => {
+    const m1 = { avx512: 5, avx2: 2, scalar: 1 }[name];
+    const on = { ...shape, isa: name };
+    const range = m1 === 1 ? 'below 384 rows' : `from ${m1} to 383 rows`;
+    expect(explain('gemm', { m: 8, ...on })).toEqual({
       kernel: 'flat',
-      isa: isa(),
-      m1: 1,
-      m2: 64,
+      isa: name,
+      m1,
+      m2: 384,
       reason:
-        '8 rows times packed f32 weights [4096, 4096]: below 64 rows the weights are read once for all rows, and ' +
-        'their traffic binds (built-in default)',
+        `8 rows times packed f32 weights [4096, 4096]: ${range} the weights are read once for all rows, one panel ` +
+        'after another (built-in default)',
     });
-    const gemv = explain('gemm', { m: 1, ...shape, packed: false, type: 'bf16' });
-    expect(gemv).toMatchObject({ kernel: 'gemv', m1: 5 });
+    expect(explain('gemm', { m: 384, ...on }).reason).toMatch(/: from 384 rows arithmetic binds/);
+    if (m1 > 1) {
+      const { kernel, reason } = explain('gemm', { m: 1, ...on });
+      expect(kernel).toBe('gemv');
+      expect(reason).toContain(
+        `: below ${m1} rows registers suffice for two panels of the weights at a time (`,
+      );
+    }
+  });
+
+  it('says so of rows as they are stored', () => {
+    const rows = { ...shape, packed: false, type: 'bf16' } as const;
+    const gemv = explain('gemm', { m: 1, ...rows });
+    expect(gemv).toMatchObject({ kernel: 'gemv', isa: isa(), m1: 96, m2: 384 });
     expect(gemv.reason).toMatch(
-      /^1 row times unpacked bf16 weights \[4096, 4096\]: below 5 rows so few rows /,
+      /^1 row times unpacked bf16 weights \[4096, 4096\]: below 96 rows dot products with the rows /,
     );
-    expect(explain('gemm', { m: 64, ...shape }).reason).toMatch(/: from 64 rows arithmetic binds/);
+    const flat = explain('gemm', { m: 96, ...rows });
+    expect(flat.kernel).toBe('flat');
+    expect(flat.reason).toContain(': from 96 to 383 rows it pays to turn the weights into panels, ');
+    expect(explain('gemm', { m: 384, ...rows }).reason).toMatch(/: from 384 rows arithmetic binds/);
   });
 
   it('names the measured shape that it went by', () => {
