@@ -125,8 +125,9 @@ TEST(panels_multiply_exactly) {
             // In two blocks of k: the second is added to the first.
             for (size_t from = 0; from < k; from = from < half ? half : k) {
               const size_t depth = (from < half ? half : k) - from;
-              PanelJob job{tiles.data(), m,        most,     k,        from, depth, panels.at(from * kPanelRows), 0,
-                           type,         c.data(), from > 0, nowhere()};
+              PanelJob job{
+                  tiles.data(), m,        most,     k,         from,      depth, panels.at(from * kPanelRows), 0,
+                  type,         c.data(), from > 0, nowhere(), m % 2 == 0};
               if (pair) job.nextPanel = k * kPanelRows * sizeOf(type);
               kernels().gemm_panel(job);
             }

@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kDepths[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 127, kDepth};
 constexpr size_t kColumns[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32};
 
-void panel(Spans& s, WeightType type, size_t m, size_t depth, size_t from, bool pair, bool ahead) {
+void panel(Spans& s, WeightType type, size_t m, size_t depth, size_t from, bool pair, bool ahead, bool near) {
   const size_t together = pair ? 2 : 1, elements = depth * kPanelRows;
   PanelJob job{};
   job.k = from + depth;
@@ -25,6 +25,7 @@ void panel(Spans& s, WeightType type, size_t m, size_t depth, size_t from, bool 
   job.c = s.filled(together * m * kPanelRows, 0.0f);
   job.add = from > 0;
   job.ahead = ahead ? nowhere() : nullptr;
+  job.near = near;
   kernels().gemm_panel(job);
 }
 
@@ -52,6 +53,7 @@ void finishes(Spans& spans, const char* isa) {
 void guardGemm(Spans& spans, const char* isa) {
   covered.insert("gemm_tile_rows");  // these touch no memory
   covered.insert("gemm_pair_rows");
+  covered.insert("gemm_pass_rows");
   const size_t most = kernels().gemm_tile_rows(), pairs = kernels().gemm_pair_rows();
   for (WeightType type : kWeightTypes) {
     const auto with = [&](const char* kernel, size_t rows, size_t columns, size_t depth, auto body) {
@@ -64,10 +66,11 @@ void guardGemm(Spans& spans, const char* isa) {
       for (bool ahead : {false, true}) {
         for (size_t from : {0, 5}) {
           for (size_t m = 1; m <= 2 * most + 1; m++)
-            with("gemm_panel", m, kPanelRows, depth, [&](Spans& s) { panel(s, type, m, depth, from, false, ahead); });
+            with("gemm_panel", m, kPanelRows, depth,
+                 [&](Spans& s) { panel(s, type, m, depth, from, false, ahead, m % 2 == 0); });
           for (size_t m = 1; m <= 2 * pairs + 1 && depth < 128; m++)  // both panels fit one span
             with("gemm_panel", m, 2 * kPanelRows, depth,
-                 [&](Spans& s) { panel(s, type, m, depth, from, true, ahead); });
+                 [&](Spans& s) { panel(s, type, m, depth, from, true, ahead, m % 2 == 0); });
         }
         for (size_t columns : kColumns) {
           for (size_t rows = 1; rows <= 4; rows++)

@@ -147,12 +147,22 @@ TEST(any_address_may_be_prefetched) {
   onEveryIsa([](const char* isa) {
     const std::vector<float> a(64, 1), w(64 * kPanelRows, 2);
     for (uintptr_t address : {uintptr_t(1), uintptr_t(4096), uintptr_t(0x7fffffff0000), uintptr_t(0x900000000001),
-                              uintptr_t(-1) / 2, ~uintptr_t(0) - 70000}) {
-      std::vector<float> c(kPanelRows);
-      kernels().gemm_panel({a.data(), 1, kernels().gemm_tile_rows(), 64, 0, 64, w.data(), 0, WeightType::f32, c.data(),
-                            false, reinterpret_cast<const char*>(address)});
-      CHECK(c[0] == 128 && c[31] == 128, "%s", isa);
-    }
+                              uintptr_t(-1) / 2, ~uintptr_t(0) - 70000})
+      for (bool near : {false, true}) {
+        std::vector<float> c(kPanelRows);
+        PanelJob job{};
+        job.a = a.data();
+        job.m = 1;
+        job.tileRows = kernels().gemm_tile_rows();
+        job.k = job.depth = 64;
+        job.panel = w.data();
+        job.type = WeightType::f32;
+        job.c = c.data();
+        job.ahead = reinterpret_cast<const char*>(address);
+        job.near = near;
+        kernels().gemm_panel(job);
+        CHECK(c[0] == 128 && c[31] == 128, "%s", isa);
+      }
   });
 }
 
