@@ -2,7 +2,7 @@
 import { renderColumns } from '../../lib/report/columns.js';
 import { BenchError } from './errors.js';
 import { fingerprint } from './machine.js';
-import type { ResultRow, Results } from './results.js';
+import type { ResultRow, StoredResults } from './results.js';
 import { formatTime } from './sizes.js';
 
 /** A row that both runs have. */
@@ -22,8 +22,8 @@ export interface Comparison {
  * @throws BenchError that lists every difference: processor model, cores, instruction sets, Node major version
  */
 export function assertSameMachine(
-  before: Pick<Results, 'machine' | 'ceilings'>,
-  after: Pick<Results, 'machine' | 'ceilings'>,
+  before: Pick<StoredResults, 'machine' | 'ceilings'>,
+  after: Pick<StoredResults, 'machine' | 'ceilings'>,
   path: string,
 ): void {
   const old = fingerprint(before);

@@ -1,5 +1,5 @@
 import { info } from '../../lib/index.js';
-import type { Machine, Results } from './results.js';
+import type { Machine, StoredResults } from './results.js';
 import { formatCount } from './sizes.js';
 
 /** Describes this machine and process in the words of the result file. */
@@ -9,7 +9,7 @@ export function describeMachine(): Machine {
 }
 
 /** The parts of a machine that must agree before times are compared, by the names that an error shows. */
-export function fingerprint(results: Pick<Results, 'machine' | 'ceilings'>): Record<string, string> {
+export function fingerprint(results: Pick<StoredResults, 'machine' | 'ceilings'>): Record<string, string> {
   const { machine, ceilings } = results;
   return {
     cpu: machine.cpu,

@@ -37,9 +37,10 @@ export interface Work {
   flops: number;
   /**
    * Where the arrays do not fit in the caches: bytes that have to be read from memory without being written in the same
-   * pass, and bytes that are read and written (both counted) in one pass. Undefined in cache.
+   * pass, those of ordinary arrays (`readBytes`) and those on large pages (`largeBytes`, default 0) apart, and bytes that
+   * are read and written (both counted) in one pass. Undefined in cache.
    */
-  memory?: { readBytes: number; copyBytes: number };
+  memory?: { readBytes: number; largeBytes?: number; copyBytes: number };
 }
 
 /** How well an answer agrees with the reference. */
@@ -96,33 +97,39 @@ export function isWanted(filter: RegExp | undefined, contender: string, label: s
   return filter === undefined || filter.test(`${contender} ${label} ${isa}`);
 }
 
+/** A ceiling: memory in ordinary pages, memory in large ones, or the rate of fused multiply-adds. */
+export type Binding = 'memory' | 'large pages' | 'fma';
+
 /** A row of results with what the table shows beside it. */
 export interface TimedRow {
   result: ResultRow;
   measurement: Measurement;
   work: Work;
   /** Which ceiling bound `ofCeiling`. */
-  binding: 'memory' | 'fma';
+  binding: Binding;
   note?: string;
   peer?: boolean;
 }
 
 /**
  * The time that the ceilings allow for `work`, and which of them it is that binds. Memory allows the bytes that are only
- * read at the rate of a streaming read plus those of read-and-write passes at the rate of an ordinary copy; arithmetic
- * allows the operations at the fused multiply-add rate. The two overlap, so the longer one is the floor. With several
- * threads each is divided by their number, although cores share the memory: the share is then a cautious one.
+ * read at the rate of a streaming read of their kind of pages plus those of read-and-write passes at the rate of an
+ * ordinary copy; arithmetic allows the operations at the fused multiply-add rate. The two overlap, so the longer one is the
+ * floor; of memory that kind is named which takes longer. With several threads each is divided by their number, although
+ * cores share the memory: the share is then a cautious one.
  */
 export function floorOf(
   work: Work,
   ceilings: Ceilings,
   isa: string,
   threads: number,
-): { ns: number; binding: 'memory' | 'fma' } {
+): { ns: number; binding: Binding } {
   const rate = ceilings.fmaGflops[isa] ?? Math.max(...Object.values(ceilings.fmaGflops));
   const fma = work.flops / rate / threads;
   if (!work.memory) return { ns: fma, binding: 'fma' };
-  const memory =
-    (work.memory.readBytes / ceilings.readGBps + work.memory.copyBytes / ceilings.copyGBps) / threads;
-  return memory >= fma ? { ns: memory, binding: 'memory' } : { ns: fma, binding: 'fma' };
+  const { readBytes, largeBytes = 0, copyBytes } = work.memory;
+  const ordinary = (readBytes / ceilings.readGBps + copyBytes / ceilings.copyGBps) / threads;
+  const large = largeBytes / ceilings.readLargeGBps / threads;
+  if (ordinary + large < fma) return { ns: fma, binding: 'fma' };
+  return { ns: ordinary + large, binding: large > ordinary ? 'large pages' : 'memory' };
 }

@@ -21,6 +21,8 @@ export interface Machine {
 export interface Ceilings {
   /** Bytes read per second over memory far larger than the caches. */
   readGBps: number;
+  /** The same where that memory lies on large pages (largeArray). */
+  readLargeGBps: number;
   /** Bytes read plus bytes written per second by a copy with ordinary stores. */
   copyGBps: number;
   /** Bytes read plus bytes written per second by a copy with non-temporal stores. */
@@ -61,8 +63,13 @@ export interface Results {
   rows: ResultRow[];
 }
 
+/** Results as a file holds them: those written before large pages were measured lack their rate. */
+export interface StoredResults extends Omit<Results, 'ceilings'> {
+  ceilings: Omit<Ceilings, 'readLargeGBps'> & Partial<Pick<Ceilings, 'readLargeGBps'>>;
+}
+
 /** Writes `results` to `path`, making its folder; the file appears whole or not at all. */
-export function writeResults(path: string, results: Results): void {
+export function writeResults(path: string, results: StoredResults): void {
   writeWhole(path, `${JSON.stringify(results, null, 1)}\n`);
 }
 
@@ -87,7 +94,7 @@ export function writeWhole(path: string, text: string): void {
  *
  * @throws BenchError naming the file, the field, what was expected and what came
  */
-export function readResults(path: string): Results {
+export function readResults(path: string): StoredResults {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
@@ -104,12 +111,12 @@ export function readResults(path: string): Results {
 }
 
 /**
- * Checks that `value` has the shape of `Results`.
+ * Checks that `value` has the shape of `StoredResults`.
  *
  * @param source how to name its origin in errors
  * @throws BenchError naming the field, what was expected and what came
  */
-export function parseResults(value: unknown, source: string): Results {
+export function parseResults(value: unknown, source: string): StoredResults {
   const top = new Field(value, '', source).object();
   const machine = top.get('machine').object();
   machine.get('cpu').string();
@@ -121,6 +128,7 @@ export function parseResults(value: unknown, source: string): Results {
 
   const ceilings = top.get('ceilings').object();
   for (const name of ['readGBps', 'copyGBps', 'streamCopyGBps']) ceilings.get(name).number();
+  if (ceilings.has('readLargeGBps')) ceilings.get('readLargeGBps').number();
   const fma = ceilings.get('fmaGflops').object();
   for (const isa of fma.names()) fma.get(isa).number();
 
@@ -135,7 +143,7 @@ export function parseResults(value: unknown, source: string): Results {
       if (fields.has(name)) fields.get(name).number();
     if (fields.has('flags')) for (const flag of fields.get('flags').array()) flag.string();
   }
-  return value as Results;
+  return value as StoredResults;
 }
 
 /** A value with its place in the document, so that every complaint can say where. */

@@ -5,7 +5,13 @@ import { BenchError, messageOf } from '../../benchmarks/harness/errors.js';
 import { describeMachine, machineLines } from '../../benchmarks/harness/machine.js';
 import { plotPoints, plotSpec } from '../../benchmarks/harness/plot.js';
 import type { Plan, Question, QuestionOptions } from '../../benchmarks/harness/question.js';
-import { readResults, writeResults, writeWhole, type Results } from '../../benchmarks/harness/results.js';
+import {
+  readResults,
+  writeResults,
+  writeWhole,
+  type Results,
+  type StoredResults,
+} from '../../benchmarks/harness/results.js';
 import { runCases, type RunResult } from '../../benchmarks/harness/run.js';
 import { parseShapes, parseSizes } from '../../benchmarks/harness/sizes.js';
 import { renderCase } from '../../benchmarks/harness/table.js';
@@ -128,7 +134,7 @@ async function report(
   results: Results,
   run: RunResult,
   options: BenchOptions & { plotValue: string },
-  before: Results | undefined,
+  before: StoredResults | undefined,
 ): Promise<void> {
   for (const table of question.summarise(results.rows)) print(`\n${table}`);
   for (const label of run.leftOut) print(`not done: ${label}`);

@@ -26,7 +26,13 @@ describe('result files', () => {
   it('have the names of the format and no others', () => {
     const { machine, ceilings, rows } = sampleResults();
     expect(Object.keys(machine)).toEqual(['cpu', 'isa', 'threads', 'node', 'caches']);
-    expect(Object.keys(ceilings)).toEqual(['readGBps', 'copyGBps', 'streamCopyGBps', 'fmaGflops']);
+    expect(Object.keys(ceilings)).toEqual([
+      'readGBps',
+      'readLargeGBps',
+      'copyGBps',
+      'streamCopyGBps',
+      'fmaGflops',
+    ]);
     expect(Object.keys(rows[0])).toEqual([
       'question',
       'contender',
@@ -68,6 +74,11 @@ describe('parseResults', () => {
     [['machine'], undefined, '"machine" must be an object, received nothing'],
     [['machine', 'cpu'], 5, '"machine.cpu" must be a string, received 5'],
     [['machine', 'caches', 'l2'], '1M', '"machine.caches.l2" must be a finite number >= 0, received "1M"'],
+    [
+      ['ceilings', 'readLargeGBps'],
+      'fast',
+      '"ceilings.readLargeGBps" must be a finite number >= 0, received "fast"',
+    ],
     [['ceilings', 'readGBps'], null, '"ceilings.readGBps" must be a finite number >= 0, received null'],
     [
       ['ceilings', 'fmaGflops', 'avx2'],
@@ -87,6 +98,12 @@ describe('parseResults', () => {
 
   it('refuses documents that are something else', () => {
     expect(() => parseResults([1, 2], 'a.json')).toThrow('the document must be an object, received [1,2]');
+  });
+
+  it('accepts files of before large pages were measured', () => {
+    const value = broken(['ceilings', 'readLargeGBps'], undefined);
+    expect(JSON.stringify(value)).not.toContain('readLarge');
+    expect(parseResults(value, 'old.json').ceilings).toMatchObject({ readGBps: 30, copyGBps: 28 });
   });
 
   it('keeps names that it does not know', () => {

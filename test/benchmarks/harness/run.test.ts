@@ -4,6 +4,7 @@ import type { Ceilings } from '../../../benchmarks/harness/results.js';
 
 const ceilings: Ceilings = {
   readGBps: 20,
+  readLargeGBps: 40,
   copyGBps: 25,
   streamCopyGBps: 30,
   fmaGflops: { avx2: 100, scalar: 5 },
@@ -42,6 +43,15 @@ describe('floorOf', () => {
   it('is the arithmetic where that takes longer, and in cache', () => {
     expect(floorOf(work, ceilings, 'scalar', 1)).toEqual({ ns: 200, binding: 'fma' });
     expect(floorOf({ ...work, memory: undefined }, ceilings, 'avx2', 1)).toEqual({ ns: 10, binding: 'fma' });
+  });
+
+  it('reads large pages at their own rate, and names the memory that takes longer', () => {
+    const reads = (readBytes: number, largeBytes: number) =>
+      floorOf({ ...work, memory: { readBytes, largeBytes, copyBytes: 0 } }, ceilings, 'avx2', 1);
+    expect(reads(0, 1200)).toEqual({ ns: 30, binding: 'large pages' });
+    expect(reads(100, 1200)).toEqual({ ns: 35, binding: 'large pages' });
+    expect(reads(700, 1200)).toEqual({ ns: 65, binding: 'memory' });
+    expect(reads(0, 399)).toEqual({ ns: 10, binding: 'fma' });
   });
 
   it('is shared by threads', () => {

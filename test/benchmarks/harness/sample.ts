@@ -41,7 +41,13 @@ export function sampleResults(): Results {
       node: 'v20.19.0',
       caches: { l1d: 32768, l2: 1048576, l3: 33554432 },
     },
-    ceilings: { readGBps: 30, copyGBps: 28, streamCopyGBps: 35, fmaGflops: { avx2: 100, scalar: 7 } },
+    ceilings: {
+      readGBps: 30,
+      readLargeGBps: 36,
+      copyGBps: 28,
+      streamCopyGBps: 35,
+      fmaGflops: { avx2: 100, scalar: 7 },
+    },
     rows: [sampleRow('two-pass', 1000), sampleRow('blocked', 800), sampleRow('javascript', 50_000)],
   };
 }
