@@ -14,6 +14,9 @@ using CacheType = WeightType;
 constexpr size_t kKeyBlock = 64;
 /// Keys in a tile of the tiled layout: keys are turned, [headDim][16], so that scores come out in lanes; values are rows.
 constexpr size_t kTileKeys = 16;
+/// How many tiles ahead prefetching is. Measured at 32 Ki keys of 8 heads of 128, float32, four query heads each, ms: none
+/// 19.5, the next tile into the first-level cache 21, into the second 12.3, two ahead 11.0 (a plain read takes 8.5).
+constexpr size_t kAheadTiles = 2;
 /// Tokens in a page of a decoder's cache: one tile.
 constexpr size_t kPageTokens = kTileKeys;
 
@@ -50,7 +53,7 @@ struct AttentionBlock {
       keys;  ///< of each tile of 16 the first key, `step` bytes from one to the next, or (tiled) all of it
   const void* const* values;  ///< of each tile the first value, likewise
   size_t step;
-  bool ahead;  ///< prefetch, tile by tile, the one that comes next: keys and values have one tile more than the block
+  bool ahead;  ///< prefetch tile by tile: keys and values have kAheadTiles more than the block
   const float *keyScales, *valueScales;  ///< int8: one a key; else null
   const Sight* sight;                    ///< [rows]
   float scale, softCap;                  ///< softCap 0: off

@@ -25,7 +25,7 @@ SOFTLANE_INLINE void addValues(const AttentionBlock& b, const RowGroup& group, s
   for (size_t tile = from; tile < to; tile++) {
     const size_t first = tile * kTileKeys, keys = b.count - first < kTileKeys ? b.count - first : kTileKeys;
     const char* values = static_cast<const char*>(b.values[tile]);
-    const char* next = b.ahead && d == 0 && b.rows == 1 ? static_cast<const char*>(b.values[tile + 1]) : nullptr;
+    const char* next = b.ahead && d == 0 ? static_cast<const char*>(b.values[tile + kAheadTiles]) : nullptr;
     for (size_t j = 0; j < keys; j++) {
       if (R == 1 && b.careful && !b.sight[group.row].sees(int32_t(first + j))) continue;
       const T* value = reinterpret_cast<const T*>(values + j * b.step) + d;

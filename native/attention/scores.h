@@ -1,7 +1,7 @@
 // Scores of a block of keys: dot products of query rows with keys as rows, or with tiles of turned keys. Loop halves only.
 //
-// Tile by tile of 16 keys, all rows for each: a tile stays in the first-level cache while every row uses it, and the next one
-// is prefetched in shares between the rows. Rows of keys are first touched in the order of memory: streams side by side, a
+// Tile by tile of 16 keys, all rows for each: a tile stays in the first-level cache while every row uses it, and the one after
+// the next is prefetched in shares between the rows. Rows of keys are first touched in the order of memory: streams side by side, a
 // row each, halve the bandwidth, since no prefetcher of the hardware sees them (27 ms against 15 for 268 MB).
 #pragma once
 #include "../gemm/weights.h"
@@ -9,9 +9,9 @@
 
 namespace softlane::ISA {
 
-/// Asks for the `bytes` from p.
+/// Asks for the `bytes` from p, into the second-level cache: the first holds the tile at work.
 SOFTLANE_INLINE void prefetchRow(const char* p, size_t bytes) {
-  for (size_t at = 0; at < bytes; at += 64) prefetch(p + at);
+  for (size_t at = 0; at < bytes; at += 64) prefetchFar(p + at);
 }
 
 /// Rows of a call are cut into groups of at most Most rows, the last ones smaller; each asks for its share of what comes next.
@@ -55,8 +55,8 @@ SOFTLANE_INLINE void dotKeys(const AttentionBlock& b, const RowGroup& group, siz
     for (int i = 0; i < together; i++) {
       const size_t j = first + size_t(c + i), present = j < last ? j : last;
       k[i] = reinterpret_cast<const T*>(keys + present * b.step);
-      if (R > 1 && b.ahead && group.asks(j))
-        prefetchRow(static_cast<const char*>(b.keys[tile + 1]) + j * b.step, dim * sizeof(T));
+      if (b.ahead && group.asks(j))
+        prefetchRow(static_cast<const char*>(b.keys[tile + kAheadTiles]) + j * b.step, dim * sizeof(T));
     }
     F32 part[R][together];
     for (auto& row : part)
@@ -107,12 +107,12 @@ SOFTLANE_INLINE void dotTiles(const AttentionBlock& b, const RowGroup& group, si
   }
   // Several tiles side by side are streams of their own; one tile asks for the next, a line for each step in turn.
   constexpr bool single = size_t(N) * L <= kTileKeys;
-  if (single && b.ahead) next = static_cast<const T*>(b.keys[key / kTileKeys + 1]);
+  if (single && b.ahead) next = static_cast<const T*>(b.keys[key / kTileKeys + kAheadTiles]);
   F32 sum[R][N];
   for (auto& r : sum)
     for (F32& s : r) s = F32::set(0);
   for (size_t d = 0; d < b.dim; d++) {
-    if (single && next && group.asks(d) && key % kTileKeys == 0) prefetch(next + d * kTileKeys);
+    if (single && next && group.asks(d) && key % kTileKeys == 0) prefetchFar(next + d * kTileKeys);
     F32 lane[N];
     for (int v = 0; v < N; v++) lane[v] = F32::load(k[v] + d * kTileKeys);
     for (int r = 0; r < R; r++) {

@@ -64,21 +64,18 @@ class Worker {
   void sum(size_t index, size_t first, size_t count, SoftmaxForm form, const States& part) {
     part.clear(form);
     const size_t begin = index * form_.chunk, end = std::min(begin + form_.chunk, seenBy(first + count - 1));
-    const void *keyAt[kTiles + 1], *valueAt[kTiles + 1];
+    const void *keyAt[kTiles + kAheadTiles], *valueAt[kTiles + kAheadTiles];
     for (size_t position = begin; position < end; position += kKeyBlock) {
       const size_t n = std::min(kKeyBlock, end - position);
       if (!look(position, n, first, count)) continue;
       AttentionBlock block{};
       const size_t tiles = (n + kTileKeys - 1) / kTileKeys;
-      const bool more = position + n < end, inSteps = task_.cache.inSteps(begin);
+      const bool inSteps = task_.cache.inSteps(begin);
       if (!inSteps) collect(position, n);
-      for (size_t t = 0; t < tiles + more; t++) {
-        keyAt[t] = inSteps ? task_.cache.keyAt(position + t * kTileKeys) : collected(0, t);
-        valueAt[t] = inSteps ? task_.cache.valueAt(position + t * kTileKeys) : collected(1, t);
-      }
-      if (!more) {  // prefetching is harmless anywhere: the last tile asks for itself
-        keyAt[tiles] = keyAt[tiles - 1];
-        valueAt[tiles] = valueAt[tiles - 1];
+      for (size_t t = 0; t < tiles + kAheadTiles; t++) {
+        const size_t at = std::min(position + t * kTileKeys, position + (end - 1 - position) / kTileKeys * kTileKeys);
+        keyAt[t] = inSteps ? task_.cache.keyAt(at) : collected(0, t);
+        valueAt[t] = inSteps ? task_.cache.valueAt(at) : collected(1, t);
       }
       block.q = queries() + first * stride_;
       block.rows = count;
