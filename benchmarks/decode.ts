@@ -11,6 +11,7 @@ import { labelOf, listCases, type CaseSpec } from './decode/cases.js';
 import { CACHE, contendersOf, namesFor } from './decode/contenders.js';
 import { configOf, sizeOf } from './decode/models.js';
 import { plot, summarise } from './decode/summary.js';
+import { BYTES } from './gemm/weights.js';
 import { BenchError } from './harness/errors.js';
 import {
   isWanted,
@@ -62,9 +63,6 @@ export async function planOf(specs: readonly CaseSpec[], options: QuestionOption
   const cases = kept.map((spec) => ({ label: labelOf(spec), open: () => open(spec, options, pool) }));
   return { cases, remarks };
 }
-
-/** Bytes of an element. */
-const BYTES: Record<CaseSpec['dtype'], number> = { f32: 4, bf16: 2, f16: 2, int8: 1 };
 
 function availableBytes(): number {
   // Node older than 20.13 does not tell; then nothing is left out.

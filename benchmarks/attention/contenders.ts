@@ -12,7 +12,15 @@ import type { CaseParameters } from '../harness/results.js';
 import { formatCount } from '../harness/sizes.js';
 import type { CaseSpec } from './cases.js';
 import { ALLOWANCE, checkAttention, referencesOf } from './check.js';
-import { cacheBytes, PAGE_TOKENS, queryOf, type Cache, type CacheSet, type Layout } from './inputs.js';
+import {
+  cacheBytes,
+  PAGE_TOKENS,
+  queryOf,
+  readsFor,
+  type Cache,
+  type CacheSet,
+  type Layout,
+} from './inputs.js';
 
 /** A way to call the package. */
 interface Form {
@@ -65,8 +73,12 @@ export function parametersOf(spec: CaseSpec, isa: Isa): CaseParameters {
   return { length, group, kvHeads, headDim, dtype, isa, threads };
 }
 
-/** Keys and values cross memory once; two products, of which a multiply-add is two operations. Exponentials are left out. */
-export function workOf(spec: CaseSpec): Work {
+/**
+ * Keys and values cross memory once; two products, of which a multiply-add is two operations. Exponentials are left out.
+ *
+ * @param layout decides which of them lie on large pages; default heads by tokens
+ */
+export function workOf(spec: CaseSpec, layout: Form['layout'] = 'HND'): Work {
   const { length, group, kvHeads, headDim } = spec;
   const bytes = cacheBytes(spec);
   const rows = kvHeads * group;
@@ -75,7 +87,7 @@ export function workOf(spec: CaseSpec): Work {
     unit: 'product',
     bytes,
     flops: 4 * length * rows * headDim,
-    memory: { readBytes: bytes, copyBytes: 0 },
+    memory: readsFor(spec, layout),
   };
 }
 
@@ -112,7 +124,7 @@ function contender(bench: Bench, { name, softmax, layout }: Form, isa: Isa): Cas
   return {
     name,
     parameters: parametersOf(spec, isa),
-    work: workOf(spec),
+    work: workOf(spec, layout),
     before: () => setIsa(isa),
     run,
     check: () => {

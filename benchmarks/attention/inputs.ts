@@ -1,8 +1,10 @@
 /** Queries and caches of the cases. */
-import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../lib/index.js';
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16, largeArray } from '../../lib/index.js';
 import { AttentionCache, type CacheRows } from '../../lib/llm/index.js';
 import { coldCopies } from '../../lib/tuning-dataflow.js';
 import { normal } from '../harness/numbers.js';
+import { largeCopy, largeLike, readsOf, type Stream } from '../harness/pages.js';
+import type { Work } from '../harness/question.js';
 import type { CacheType, CaseSpec } from './cases.js';
 
 /** Bytes of an element. */
@@ -10,7 +12,7 @@ const BYTES: Record<CacheType, number> = { f32: 4, bf16: 2, f16: 2, int8: 1 };
 
 /** Keys or values as they are stored. */
 export interface Stored {
-  data: Float32Array | Uint16Array | Int8Array;
+  data: Stream;
   /** A factor for each head of each token, in the order of the layout; int8 alone. */
   scales?: Float32Array;
 }
@@ -49,6 +51,16 @@ export function cacheBytes({ length, kvHeads, headDim, dtype }: Shape): number {
   return 2 * length * kvHeads * (headDim * BYTES[dtype] + (dtype === 'int8' ? 4 : 0));
 }
 
+/** Where those bytes lie: all copies are made by `largeArray`, and a decoder's own cache in slabs of it. */
+export function readsFor(shape: Shape, layout: Layout | 'pages' | 'tiles'): NonNullable<Work['memory']> {
+  const { length, kvHeads, headDim, dtype } = shape;
+  const bytes = cacheBytes(shape);
+  if (layout === 'tiles') return { readBytes: 0, largeBytes: bytes, copyBytes: 0 };
+  const elements = length * kvHeads * headDim * BYTES[dtype];
+  const scales = bytes / 2 - elements;
+  return readsOf(layout === 'pages' ? [2 * elements, 2 * scales] : [elements, elements, scales, scales]);
+}
+
 /** The query of a case, [kvHeads * group, headDim]; scores are then normal with deviation 1. */
 export function queryOf({ kvHeads, group, headDim }: CaseSpec): Float32Array {
   return normal(kvHeads * group * headDim, 1);
@@ -63,14 +75,12 @@ export class CacheSet {
 
   constructor(readonly shape: Shape) {}
 
-  /** Copies in the order of a layout, enough of them that none is in a cache when its turn comes. */
+  /** Copies in the order of a layout, on large pages, enough of them that none is in a cache when its turn comes. */
   of(layout: Layout): readonly Cache[] {
     let caches = this.#made.get(layout);
     if (!caches) {
       const first = { keys: this.#stored('keys', layout), values: this.#stored('values', layout) };
-      caches = Array.from({ length: coldCopies(cacheBytes(this.shape)) }, (_, i) =>
-        i === 0 ? first : copyOf(first),
-      );
+      caches = Array.from({ length: coldCopies(cacheBytes(this.shape)) }, () => copyOf(first));
       this.#made.set(layout, caches);
     }
     return caches;
@@ -131,8 +141,8 @@ function quantized(x: Float32Array, headDim: number): Stored {
 function pagesOf({ keys, values }: Cache, { length, kvHeads, headDim }: Shape): Pages {
   const count = Math.ceil(length / PAGE_TOKENS);
   const pageTable = Int32Array.from({ length: count }, (_, i) => (i * PAGE_STEP) % count);
-  const pages: Stored = { data: sameKind(keys.data, 2 * count * kvHeads * PAGE_TOKENS * headDim) };
-  if (keys.scales) pages.scales = new Float32Array(2 * count * kvHeads * PAGE_TOKENS);
+  const pages: Stored = { data: largeLike(keys.data, 2 * count * kvHeads * PAGE_TOKENS * headDim) };
+  if (keys.scales) pages.scales = largeArray(Float32Array, 2 * count * kvHeads * PAGE_TOKENS);
   for (const [which, stored] of [keys, values].entries()) {
     for (let i = 0; i < count; i++) {
       const end = Math.min(length, (i + 1) * PAGE_TOKENS);
@@ -188,13 +198,9 @@ export function rowsOf(
   return Float32Array.from(part, (value, i) => value * (scales?.[row + Math.floor(i / headDim)] ?? 1));
 }
 
-/** An array of the kind of another. */
-function sameKind(like: Stored['data'], length: number): Stored['data'] {
-  if (like instanceof Float32Array) return new Float32Array(length);
-  return like instanceof Int8Array ? new Int8Array(length) : new Uint16Array(length);
-}
-
 function copyOf({ keys, values }: Cache): Cache {
-  const copy = ({ data, scales }: Stored): Stored => ({ data: data.slice(), scales: scales?.slice() });
+  const copy = ({ data, scales }: Stored): Stored => {
+    return { data: largeCopy(data), scales: scales && largeCopy(scales) };
+  };
   return { keys: copy(keys), values: copy(values) };
 }

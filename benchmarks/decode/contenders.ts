@@ -2,6 +2,8 @@
 import { setIsa, type Isa, type PackedWeights } from '../../lib/index.js';
 import { decodeLimits, type LlamaModel } from '../../lib/llm/index.js';
 import { native } from '../../lib/native.js';
+import { BYTES } from '../gemm/weights.js';
+import { readsOf } from '../harness/pages.js';
 import type { CaseContender, Check, Work } from '../harness/question.js';
 import type { CaseParameters } from '../harness/results.js';
 import type { CaseSpec } from './cases.js';
@@ -29,22 +31,36 @@ export function parametersOf(spec: CaseSpec, isa: Isa): CaseParameters {
 
 /**
  * The work of `tokens` steps: each reads all matrices once (the tied embedding as the output matrix) and the cache of
- * each sequence as far as it goes; a multiply-add is two operations.
+ * each sequence as far as it goes; a multiply-add is two operations. Matrices from 4 MiB on and the slabs of the cache lie
+ * on large pages.
  */
-export function workOf({ model, batch, tokens, dtype }: CaseSpec): Work {
+export function workOf(spec: CaseSpec): Work {
+  const { model, batch, tokens, dtype } = spec;
   const config = configOf(model);
+  const bytesAt = (lengths: number[]): number =>
+    decodeLimits({ config, lengths, bandwidthGBps: 1, weights: dtype, cache: CACHE }).bytes;
   let read = 0;
-  for (let length = 1; length <= tokens; length++) {
-    const lengths = new Array<number>(batch).fill(length);
-    read += decodeLimits({ config, lengths, bandwidthGBps: 1, weights: dtype, cache: CACHE }).bytes;
-  }
+  for (let length = 1; length <= tokens; length++) read += bytesAt(new Array<number>(batch).fill(length));
+  const weights = tokens * bytesAt([]);
+  const large = readsOf(matrixBytes(spec), tokens).largeBytes ?? 0;
   return {
     elements: batch * tokens,
     unit: 'token',
     bytes: read,
     flops: 2 * sizeOf(model) * batch * tokens,
-    memory: { readBytes: read, copyBytes: 0 },
+    memory: { readBytes: weights - large, largeBytes: large + (read - weights), copyBytes: 0 },
   };
+}
+
+/** Bytes of each matrix of a model, without the scales of int8, as they are stacked: q, k, v and the two halves of the gate. */
+function matrixBytes({ model, dtype }: CaseSpec): number[] {
+  const { hiddenSize, intermediateSize, headDim, ...config } = configOf(model);
+  const queries = config.numAttentionHeads * headDim;
+  const projected = queries + 2 * config.numKeyValueHeads * headDim;
+  const layer = [projected * hiddenSize, hiddenSize * queries];
+  layer.push(2 * intermediateSize * hiddenSize, hiddenSize * intermediateSize);
+  const layers = Array.from({ length: config.numHiddenLayers }, () => layer).flat();
+  return [...layers, config.vocabSize * hiddenSize].map((elements) => elements * BYTES[dtype]);
 }
 
 /** The prompt of a sequence: one token, so that every forward pass is a step of decoding. */
@@ -138,7 +154,10 @@ function floor(spec: CaseSpec, model: LlamaModel, isa: Isa): CaseContender {
   const views = matricesOf(model).map(({ data }) => {
     return new Float32Array(data.buffer, data.byteOffset, Math.floor(data.byteLength / 4));
   });
-  const bytes = spec.tokens * matricesOf(model).reduce((sum, matrix) => sum + matrix.data.byteLength, 0);
+  const memory = readsOf(
+    matricesOf(model).map(({ data }) => data.byteLength),
+    spec.tokens,
+  );
   return {
     name: FLOOR,
     peer: true,
@@ -146,9 +165,9 @@ function floor(spec: CaseSpec, model: LlamaModel, isa: Isa): CaseContender {
     work: {
       elements: 0,
       unit: 'product',
-      bytes,
+      bytes: memory.readBytes + (memory.largeBytes ?? 0),
       flops: 0,
-      memory: { readBytes: bytes, copyBytes: 0 },
+      memory,
     },
     scale: spec.tokens,
     note: 'the weights once timed',

@@ -3,11 +3,12 @@ import { explain, gemm, setIsa, type Isa } from '../../lib/index.js';
 import type { GemmKernel } from '../../lib/kernels/dataflow.js';
 import { native } from '../../lib/native.js';
 import type { CaseContender, Check, Work } from '../harness/question.js';
+import { readsOf } from '../harness/pages.js';
 import type { CaseParameters } from '../harness/results.js';
 import { formatCount } from '../harness/sizes.js';
 import type { CaseSpec } from './cases.js';
 import { ALLOWANCE, checkedColumns, checkProduct, referencesOf } from './check.js';
-import { bytesOf, TYPES, type WeightSet, type WeightType } from './weights.js';
+import { BYTES, bytesOf, TYPES, type WeightSet, type WeightType } from './weights.js';
 
 /** A way to call the package. */
 interface Form {
@@ -71,16 +72,21 @@ export function parametersOf({ m, n, k, threads }: CaseSpec, dtype: WeightType, 
   return { m, n, k, dtype, isa, threads };
 }
 
-/** Weights cross memory once; a multiply-add is two operations. */
-export function workOf(spec: CaseSpec, type: WeightType): Work {
+/**
+ * Weights cross memory once; a multiply-add is two operations.
+ *
+ * @param pages where the weights lie: default large pages from 4 MiB on, as all copies of softlane's contenders do
+ */
+export function workOf(spec: CaseSpec, type: WeightType, pages: 'large' | 'ordinary' = 'large'): Work {
   const { m, n, k } = spec;
   const bytes = bytesOf(spec, type);
+  const elements = n * k * BYTES[type];
   return {
     elements: m * n,
     unit: 'product',
     bytes,
     flops: 2 * m * n * k,
-    memory: { readBytes: bytes, copyBytes: 0 },
+    memory: pages === 'large' ? readsOf([elements, bytes - elements]) : { readBytes: bytes, copyBytes: 0 },
   };
 }
 

@@ -10,6 +10,7 @@ import {
 } from '../../lib/index.js';
 import { coldCopies } from '../../lib/tuning-dataflow.js';
 import { normal } from '../harness/numbers.js';
+import { largeCopy, type Stream } from '../harness/pages.js';
 import type { Weights } from './cases.js';
 
 /** Storage types of weights, in the order of tables. */
@@ -21,7 +22,7 @@ export const BYTES: Record<WeightType, number> = { f32: 4, bf16: 2, f16: 2, int8
 
 /** Rows as a checkpoint stores them, with what it takes to read them. */
 export interface StoredWeights {
-  w: Float32Array | Uint16Array | Int8Array;
+  w: Stream;
   /** A factor for each row; int8 alone. */
   scales?: Float32Array;
 }
@@ -58,7 +59,7 @@ export class WeightSet {
     return { w: data, scales };
   }
 
-  /** Packed copies. */
+  /** Packed copies, which lie on large pages where they are large. */
   packed(type: WeightType): readonly PackedWeights[] {
     let packed = this.#packed.get(type);
     if (!packed) {
@@ -71,13 +72,13 @@ export class WeightSet {
     return packed;
   }
 
-  /** Copies of the rows as they are stored. */
+  /** Copies of the rows as they are stored, on large pages likewise. */
   copies(type: WeightType): readonly StoredWeights[] {
     let copies = this.#copies.get(type);
     if (!copies) {
       const { w, scales } = this.stored(type);
       const count = coldCopies(bytesOf(this.shape, type));
-      copies = Array.from({ length: count }, (_, i) => ({ w: i === 0 ? w : w.slice(), scales }));
+      copies = Array.from({ length: count }, () => ({ w: largeCopy(w), scales }));
       this.#copies.set(type, copies);
     }
     return copies;

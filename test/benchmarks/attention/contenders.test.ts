@@ -1,5 +1,6 @@
 import { availableIsas, isa } from '../../../lib/index.js';
 import { CACHE_TYPES, type CaseSpec } from '../../../benchmarks/attention/cases.js';
+import { workOf } from '../../../benchmarks/attention/contenders.js';
 import { checkAttention, checkedHeads, referencesOf } from '../../../benchmarks/attention/check.js';
 import { cacheBytes, CacheSet, queryOf } from '../../../benchmarks/attention/inputs.js';
 import { takesPart } from '../../../benchmarks/attention/peers.js';
@@ -48,7 +49,9 @@ describe('contenders of attention', () => {
       const { length, group, kvHeads, headDim } = small;
       for (const { name, work, parameters } of contenders) {
         expect(work.bytes).toBe(2 * length * kvHeads * headDim * 4);
-        expect(work.memory).toEqual({ readBytes: work.bytes, copyBytes: 0 });
+        // So small arrays lie in ordinary memory, pages of a decoder's cache in slabs.
+        const [readBytes, largeBytes] = name === 'tiled' ? [0, work.bytes] : [work.bytes, 0];
+        expect(work.memory).toEqual({ readBytes, largeBytes, copyBytes: 0 });
         const flops = 4 * length * kvHeads * group * headDim;
         expect(work.flops).toBe(name === 'streaming-read' ? 0 : flops);
         expect(parameters).toMatchObject({ length, group, kvHeads, headDim, dtype: 'f32', threads: 1 });
@@ -56,6 +59,23 @@ describe('contenders of attention', () => {
     });
     // A scale for each head of each token, of keys and of values.
     expect(cacheBytes({ ...small, dtype: 'int8' })).toBe(2 * 50 * 2 * (20 + 4));
+  });
+
+  it('hold arrays from 4 MiB on against large pages', () => {
+    const spec = { ...small, kvHeads: 8, headDim: 128, length: 1024 };
+    const reads = (dtype: CaseSpec['dtype'], layout: 'HND' | 'NHD' | 'pages' | 'tiles', length = 1024) => {
+      const { readBytes, largeBytes } = workOf({ ...spec, dtype, length }, layout).memory!;
+      return [readBytes, largeBytes].map((bytes) => bytes! / 2 ** 20);
+    };
+    expect(reads('f32', 'HND')).toEqual([0, 8]);
+    expect(reads('f32', 'NHD', 1008)).toEqual([7.875, 0]);
+    // Keys and values of all pages are one array.
+    expect(['HND', 'pages', 'tiles'].map((layout) => reads('bf16', layout as 'HND'))).toEqual([
+      [4, 0],
+      [0, 4],
+      [0, 4],
+    ]);
+    expect(reads('int8', 'NHD', 2 ** 13)).toEqual([0.5, 16]);
   });
 
   it('are only those that the filter keeps', async () => {

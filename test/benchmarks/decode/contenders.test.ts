@@ -92,12 +92,40 @@ describe('workOf', () => {
       decodeLimits({ config, lengths, bandwidthGBps: 1, weights: 'bf16', cache: 'bf16' }).bytes;
     const { bytes, elements, flops, unit, memory } = workOf(spec);
     expect(bytes).toBe(of([1, 1, 1]) + of([2, 2, 2]) + of([3, 3, 3]) + of([4, 4, 4]));
-    expect(memory).toEqual({ readBytes: bytes, copyBytes: 0 });
+    // No matrix of so small a model is large; the caches are cut from slabs that are.
+    const weights = 4 * of([]);
+    expect(memory).toEqual({ readBytes: weights, largeBytes: bytes - weights, copyBytes: 0 });
     expect({ elements, unit }).toEqual({ elements: 12, unit: 'token' });
     expect(flops).toBe(2 * 12 * sizeOf('stories260k'));
     // Two bytes a parameter; norms are float32.
     expect(of([])).toBeGreaterThan(2 * sizeOf('stories260k'));
     expect(of([])).toBeLessThan(2.02 * sizeOf('stories260k'));
+  });
+});
+
+describe('the memory of a step', () => {
+  it('is that of each matrix: from 4 MiB on large pages', () => {
+    const of = (model: CaseSpec['model'], dtype: CaseSpec['dtype']) => {
+      const { readBytes, largeBytes = 0, copyBytes } = workOf({ ...small, model, dtype, tokens: 1 }).memory!;
+      expect(copyBytes).toBe(0);
+      const config = configOf(model);
+      const cached = 2 * 2 * config.numHiddenLayers * config.numKeyValueHeads * config.headDim;
+      return { readBytes, matrices: largeBytes - cached };
+    };
+    // All matrices of the larger model, none but the vocabulary of the smaller one; norms are float32 in ordinary memory.
+    const norms = 4 * 2048 * (2 * 16 + 1);
+    expect(of('llama-3.2-1b', 'bf16')).toEqual({
+      readBytes: norms,
+      matrices: 2 * (sizeOf('llama-3.2-1b') - norms / 4),
+    });
+    expect(of('smollm2-135m', 'bf16').matrices).toBe(2 * 49152 * 576);
+    // In float32 the stacked halves of the gate are 6.75 MiB, the way back 3.4.
+    expect(of('smollm2-135m', 'f32').matrices).toBe(4 * 576 * (49152 + 30 * 2 * 1536));
+    // The scales of int8 are arrays of their own.
+    const rows = 16 * ((32 + 2 * 8) * 64 + 2048 + 2 * 8192 + 2048) + 128256;
+    const { readBytes, matrices } = of('llama-3.2-1b', 'int8');
+    expect(readBytes).toBe(norms + 4 * rows);
+    expect(matrices).toBe(sizeOf('llama-3.2-1b') - norms / 4);
   });
 });
 

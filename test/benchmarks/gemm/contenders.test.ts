@@ -1,6 +1,7 @@
 import { availableIsas, isa } from '../../../lib/index.js';
 import type { CaseSpec } from '../../../benchmarks/gemm/cases.js';
 import { checkedColumns, checkProduct, referencesOf } from '../../../benchmarks/gemm/check.js';
+import { workOf } from '../../../benchmarks/gemm/contenders.js';
 import { bytesOf, TYPES, WeightSet } from '../../../benchmarks/gemm/weights.js';
 import { planOf, question } from '../../../benchmarks/gemm.js';
 import type { CaseContender } from '../../../benchmarks/harness/question.js';
@@ -51,6 +52,7 @@ describe('contenders of products', () => {
         const bytes = bytesOf(small, dtype as 'f32');
         expect(parameters).toMatchObject({ m, n, k, dtype: name.split(' ')[1] ?? 'f32', threads: 1 });
         expect(work).toMatchObject({ unit: 'product', bytes, memory: { readBytes: bytes, copyBytes: 0 } });
+        expect(work.memory?.largeBytes ?? 0).toBe(0);
         expect(work.flops).toBe(name === 'streaming-read' ? 0 : 2 * m * n * k);
         // Three rows: two panels at a time on AVX-512 alone; rows as stored take dot products.
         if (name.startsWith('packed')) expect(note).toBe(parameters.isa === 'avx512' ? 'gemv' : 'flat');
@@ -58,6 +60,16 @@ describe('contenders of products', () => {
       }
       expect(bytesOf(small, 'int8')).toBe(n * k + 4 * n);
     });
+  });
+
+  it('hold weights from 4 MiB on against large pages, but what a peer packs for itself against ordinary memory', () => {
+    const large = { ...small, n: 1024, k: 1024 };
+    const [bytes, scales] = [2 ** 22, 4 * 1024];
+    const of = (spec: CaseSpec, type: 'f32' | 'bf16' | 'int8') => workOf(spec, type).memory;
+    expect(of(large, 'f32')).toEqual({ readBytes: 0, largeBytes: bytes, copyBytes: 0 });
+    expect(of(large, 'bf16')).toEqual({ readBytes: bytes / 2, largeBytes: 0, copyBytes: 0 });
+    expect(of({ ...large, k: 4096 }, 'int8')).toEqual({ readBytes: scales, largeBytes: bytes, copyBytes: 0 });
+    expect(workOf(large, 'f32', 'ordinary').memory).toEqual({ readBytes: bytes, copyBytes: 0 });
   });
 
   it('are only those that the filter keeps', async () => {
@@ -117,6 +129,18 @@ describe('checkProduct', () => {
 });
 
 describe('WeightSet', () => {
+  it('copies rows as they are stored', () => {
+    const set = new WeightSet(small);
+    for (const type of ['f32', 'bf16'] as const) {
+      const { w } = set.stored(type);
+      for (const copy of set.copies(type)) {
+        expect(copy.w).toEqual(w);
+        expect(copy.w.buffer).not.toBe(w.buffer);
+      }
+      expect(set.copies(type).length).toBeGreaterThan(1);
+    }
+  });
+
   it('transposes', () => {
     const { n, k } = { n: 130, k: 70 };
     const set = new WeightSet({ n, k });
