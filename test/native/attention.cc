@@ -93,13 +93,13 @@ std::vector<uint8_t> run(Head& head, const Scores& scores, SoftmaxForm form, boo
     b.count = std::min(kKeyBlock, head.count - first);
     b.type = head.type;
     b.tiled = tiled;
-    const void *keys[5], *values[5];
+    const void *keys[kKeyBlock / kTileKeys + kAheadTiles], *values[kKeyBlock / kTileKeys + kAheadTiles];
     size_t tiles = 0;
     for (size_t j = first; j < first + b.count; j += kTileKeys, tiles++) {
       keys[tiles] = (tiled ? head.turned : head.keys).at(j * head.dim);
       values[tiles] = head.values.at(j * head.dim);
     }
-    keys[tiles] = values[tiles] = nowhere();
+    for (size_t t = 0; t < kAheadTiles; t++) keys[tiles + t] = values[tiles + t] = nowhere();
     b.keys = keys;
     b.values = values;
     b.step = head.dim * sizeOf(head.type);

@@ -42,14 +42,14 @@ void block(Spans& s, const Shape& shape, SoftmaxForm form) {
   b.tiled = shape.tiled;
   const size_t step = shape.tiled ? shape.dim : shape.dim + shape.gap;
   b.step = step * sizeOf(shape.type);
-  const void *keys[5], *values[5];
+  const void *keys[kKeyBlock / kTileKeys + kAheadTiles], *values[kKeyBlock / kTileKeys + kAheadTiles];
   size_t tiles = 0;
   for (size_t first = 0; first < shape.count; first += kTileKeys, tiles++) {
     const size_t n = std::min(kTileKeys, shape.count - first), elements = (n - 1) * step + shape.dim;
     keys[tiles] = s.in(shape.type, shape.tiled ? kTileKeys * shape.dim : elements);
     values[tiles] = s.in(shape.type, elements);
   }
-  keys[tiles] = values[tiles] = nowhere();
+  for (size_t t = 0; t < kAheadTiles; t++) keys[tiles + t] = values[tiles + t] = nowhere();
   b.keys = keys;
   b.values = values;
   b.ahead = !shape.careful;
