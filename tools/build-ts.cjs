@@ -15,7 +15,17 @@ for (const [format, type] of [
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), `${JSON.stringify({ type }, null, 2)}\n`);
   writeFileSync(join(folder, 'addon.cjs'), "module.exports = require('../../addon.cjs');\n");
-  execFileSync(process.execPath, [tsc, '-p', join(root, `tsconfig.${format}.json`)], { stdio: 'inherit' });
+  const compile = (...options) =>
+    execFileSync(process.execPath, [tsc, '-p', join(root, `tsconfig.${format}.json`), ...options], {
+      stdio: 'inherit',
+    });
+  // The comments are for readers of the types and of the modules: in the second copy of the code they are only bytes.
+  if (format === 'cjs') {
+    compile('--removeComments', '--declaration', 'false');
+    compile('--emitDeclarationOnly');
+  } else {
+    compile();
+  }
 }
 chmodSync(join(root, 'dist/esm/lib/cli/main.js'), 0o755);
 writeFileSync(join(root, 'dist/.built'), ''); // tools/ready.cjs: everything before this date is compiled
