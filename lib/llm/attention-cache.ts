@@ -27,7 +27,10 @@ export interface AttentionCacheOptions {
   maxTokens?: number;
 }
 
-/** The rows of a step: the newest tokens of some sequences. Made by AttentionCache.rows, good for all layers of the step. */
+/**
+ * The rows of a step: the newest tokens of some sequences. Made by AttentionCache.rows, good for all layers of the step:
+ * until one of the sequences is appended to, cut back or released.
+ */
 export interface CacheRows {
   readonly count: number;
   readonly sequences: Int32Array;
@@ -64,6 +67,8 @@ export class AttentionCache {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly type: CacheType;
+  /** The sequences of the rows that this cache has made. */
+  readonly #made = new WeakMap<CacheRows, KvSequence[]>();
 
   /** @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE */
   constructor(options: AttentionCacheOptions) {
@@ -91,7 +96,14 @@ export class AttentionCache {
   rows(sequences: readonly KvSequence[], counts?: readonly number[]): CacheRows {
     if (!Array.isArray(sequences)) throw check.typeError('sequences', 'an array of sequences', sequences);
     const list = sequences as readonly KvSequence[];
+    list.forEach((sequence: unknown, i) => {
+      if (!(sequence instanceof KvSequence))
+        throw check.typeError(`sequences[${i}]`, 'a sequence of this cache', sequence);
+      if (!this.pages.owns(sequence))
+        throw check.rangeError(`sequences[${i}]`, 'a sequence of this cache', 'one of another cache');
+    });
     const wanted = counts ?? list.map(() => 1);
+    if (!Array.isArray(wanted)) throw check.typeError('counts', 'an array of numbers', wanted);
     if (wanted.length !== list.length)
       throw check.rangeError('counts', `${list.length} numbers`, `${wanted.length} numbers`);
     const index: number[] = [];
@@ -99,7 +111,8 @@ export class AttentionCache {
     const maxPages = Math.max(1, ...list.map(({ pages }) => pages.length));
     const pageTable = new Int32Array(list.length * maxPages).fill(-1);
     list.forEach((sequence, i) => {
-      const count = wanted[i];
+      const count: unknown = wanted[i];
+      if (typeof count !== 'number') throw check.typeError(`counts[${i}]`, 'an integer', count);
       if (!Number.isSafeInteger(count) || count < 0 || count > sequence.length)
         throw check.rangeError(`counts[${i}]`, `an integer from 0 to ${sequence.length}`, count);
       pageTable.set(sequence.pages, i * maxPages);
@@ -108,13 +121,15 @@ export class AttentionCache {
         positions.push(p);
       }
     });
-    return {
+    const rows: CacheRows = {
       count: index.length,
       sequences: Int32Array.from(index),
       positions: Int32Array.from(positions),
       pageTable,
       maxPages,
     };
+    this.#made.set(rows, [...list]);
+    return rows;
   }
 
   /**
@@ -124,8 +139,18 @@ export class AttentionCache {
    * @throws RangeError naming the argument; nothing is written then
    */
   write(layer: number, rows: CacheRows, k: Float32Array, v: Float32Array): void {
+    const held = this.#requireRows(rows);
     arrayOf('k', k, Float32Array);
     arrayOf('v', v, Float32Array);
+    for (let i = 0; i < rows.count; i++) {
+      const page = held[rows.sequences[i]].pages[Math.floor(rows.positions[i] / PAGE_TOKENS)];
+      if (this.pages.isShared(page))
+        throw check.rangeError(
+          'rows',
+          'tokens that were appended after the last fork',
+          'tokens that a fork shares',
+        );
+    }
     const sizes = this.#sizes(layer, rows, this.kvHeads, 1);
     const args = [this.pages.slabs, k, v, rows.sequences, rows.positions, rows.pageTable, sizes, this.type];
     blocking({ operation: 'cacheAppend', args, result: undefined });
@@ -158,10 +183,12 @@ export class AttentionCache {
     options: CacheAttentionOptions,
   ): Prepared<AttentionResult> {
     const o = check.options(options);
+    this.#requireRows(rows);
     const { kvHeads, headDim } = this;
     const { queryHeads } = heads({ batch: 1, queryHeads: o.queryHeads, kvHeads, headDim });
     arrayOf('q', q, Float32Array);
-    const scale = o.scale ?? 1 / Math.sqrt(headDim);
+    const scale: unknown = o.scale === undefined ? 1 / Math.sqrt(headDim) : o.scale;
+    if (typeof scale !== 'number') throw check.typeError('scale', 'a finite number', scale);
     if (!Number.isFinite(scale)) throw check.rangeError('scale', 'a finite number', scale);
     const seen = visibilityOf(o, queryHeads);
     const form = softmaxOf(o);
@@ -192,8 +219,30 @@ export class AttentionCache {
     };
   }
 
+  /** The sequences of rows that this cache made and that still stand where they stood. */
+  #requireRows(rows: CacheRows): KvSequence[] {
+    const held = typeof rows === 'object' && rows !== null ? this.#made.get(rows) : undefined;
+    if (!held) throw check.typeError('rows', 'what rows() of this cache gave', rows);
+    held.forEach((sequence, i) => {
+      const { maxPages, pageTable } = rows;
+      const { pages } = sequence;
+      const last = rows.positions[rows.sequences.lastIndexOf(i)] ?? -1;
+      const needed = Math.ceil((last + 1) / PAGE_TOKENS);
+      for (let p = 0; p < needed; p++) {
+        if (pages[p] !== pageTable[i * maxPages + p] || last >= sequence.length)
+          throw check.rangeError(
+            'rows',
+            'of sequences as they are',
+            'rows of a sequence that has changed since',
+          );
+      }
+    });
+    return held;
+  }
+
   /** The numbers that both operations read, in the order of native/llama/operations.cc. */
   #sizes(layer: number, rows: CacheRows, queryHeads: number, scale: number): Float64Array {
+    if (typeof layer !== 'number') throw check.typeError('layer', 'an integer', layer);
     if (!Number.isSafeInteger(layer) || layer < 0 || layer >= this.layers)
       throw check.rangeError('layer', `an integer from 0 to ${this.layers - 1}`, layer);
     const { layers, kvHeads, headDim } = this;

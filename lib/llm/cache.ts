@@ -61,6 +61,7 @@ export class KvCache {
   /** Reference counts by page. */
   readonly #counts: number[] = [];
   readonly #free: number[] = [];
+  readonly #sequences = new WeakSet<KvSequence>();
   /** Gives back the pages of sequences that were forgotten instead of released. */
   readonly #forgotten = new FinalizationRegistry<Holding>((holding) => this.#giveBack(holding));
 
@@ -103,6 +104,16 @@ export class KvCache {
     return this.#handle({ pages: [], length: 0, released: false });
   }
 
+  /** Whether a sequence is one of this cache's. */
+  owns(sequence: KvSequence): boolean {
+    return this.#sequences.has(sequence);
+  }
+
+  /** Whether several sequences hold a page: then it is not to be written to. */
+  isShared(page: number): boolean {
+    return this.#counts[page] > 1;
+  }
+
   /** The bytes of a page, for reading. */
   page(page: number): Uint8Array {
     const slab = this.#slabs[Math.floor(page / this.pagesPerSlab)];
@@ -124,6 +135,7 @@ export class KvCache {
       },
     });
     this.#forgotten.register(sequence, holding, sequence);
+    this.#sequences.add(sequence);
     return sequence;
   }
 

@@ -54,7 +54,7 @@ struct AttentionBlock {
   const void* const* values;  ///< of each tile the first value, likewise
   size_t step;
   bool ahead;  ///< prefetch tile by tile: keys and values have kAheadTiles more than the block
-  const float *keyScales, *valueScales;  ///< int8: one a key; else null
+  const float *keyScales, *valueScales;  ///< int8: kKeyBlock, one a key; else null
   const Sight* sight;                    ///< [rows]
   float scale, softCap;                  ///< softCap 0: off
   const float* slopes;                   ///< [rows]: ALiBi, slope * (key - query); null: off

@@ -21,13 +21,14 @@ void spread(const T* from, size_t dim, void* to, size_t step) {
 void storeCached(const float* from, size_t dim, CacheType type, void* to, size_t step, float* scale) {
   constexpr size_t kPart = 256;
   const size_t size = sizeOf(type);
-  float inverse = 0;
+  float inverse = 0, otherwise = 0;
   if (type == CacheType::int8) {
     float most = 0;
-    // NaN and infinity cannot be said in int8: the scale says them, times 1.
     for (size_t d = 0; d < dim; d++) most = from[d] == from[d] ? std::max(most, std::fabs(from[d])) : from[d];
     *scale = most / 127;
-    inverse = std::isfinite(most) && most > 0 ? 127 / most : 0;
+    if (most > 0 && std::isfinite(most) && std::isfinite(127 / most)) inverse = 127 / most;
+    // NaN and infinity cannot be said in int8: the scale says them, times 1.
+    if (!std::isfinite(most)) otherwise = 1;
   }
   for (size_t d = 0; d < dim; d += kPart) {
     const size_t n = std::min(kPart, dim - d);
@@ -42,7 +43,8 @@ void storeCached(const float* from, size_t dim, CacheType type, void* to, size_t
         spread(half, n, out, step);
         break;
       case CacheType::int8:
-        for (size_t i = 0; i < n; i++) byte[i] = int8_t(inverse > 0 ? std::nearbyintf(from[d + i] * inverse) : 1);
+        for (size_t i = 0; i < n; i++)
+          byte[i] = int8_t(inverse > 0 ? std::nearbyintf(from[d + i] * inverse) : otherwise);
         spread(byte, n, out, step);
     }
   }

@@ -48,7 +48,7 @@ struct Source {
       std::memcpy(out, at(row, kk), n * sizeOf(type));
     } else if (to == WeightType::int8) {
       widen(at(row, kk), type, n, room);
-      const float inverse = scale > 0 ? 1 / scale : 0;
+      const float inverse = scale > 0 && std::isfinite(1 / scale) ? 1 / scale : 0;  // below 3e-39 all are zeros
       for (size_t i = 0; i < n; i++)
         static_cast<int8_t*>(out)[i] = int8_t(std::max(-127.0f, std::min(127.0f, std::nearbyintf(room[i] * inverse))));
     } else {

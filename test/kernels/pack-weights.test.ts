@@ -147,6 +147,13 @@ onEveryIsa(() => {
     expectSameBits(later.scales, scales, 'promise');
   });
 
+  it('rows of next to nothing are quantised to zeros, not to anything', () => {
+    const { data, scales } = quantizeWeights(Float32Array.of(1e-38, 0, -5e-39, 0), { n: 1, k: 4 });
+    const largest = Math.max(...data.map((q) => Math.abs(q * scales[0])));
+    expect(largest).toBeLessThanOrEqual(1.0001e-38);
+    expect([data[1], data[3]]).toEqual([0, 0]);
+  });
+
   it('quantised weights multiply as near as their steps', () => {
     const [m, n, k] = [4, 50, 200];
     const w = normalRow(n * k, 1, 9);

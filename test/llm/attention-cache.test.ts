@@ -261,13 +261,43 @@ describe('refuses', () => {
     expectThrown(() => cache.write(0, rows, k, wrong), 'range', 'v');
     expectThrown(() => cache.write(0, rows, Float64Array.from(k) as never, k), 'type', 'k');
     expectThrown(() => cache.write(0, rows, k, Array.from(k) as never), 'type', 'v');
-    const lost = { ...rows, pageTable: rows.pageTable.map(() => -1) };
-    expectThrown(() => cache.write(0, lost, k, k), 'range', 'pageTable');
+    expectThrown(() => cache.write('0' as never, rows, k, k), 'type', 'layer');
+    expectThrown(() => cache.write(0, { ...rows }, k, k), 'type', 'rows');
+    expectThrown(() => cache.write(0, undefined as never, k, k), 'type', 'rows');
     cache.pages.slabs.forEach((slab, i) => expectSameBits(slab, before[i], `slab ${i}`));
+  });
+
+  test('what is no sequence, and sequences of another cache', () => {
+    const other = new AttentionCache({ kvHeads: 2, headDim: 4 }).sequence();
+    expectThrown(() => cache.rows([null as never]), 'type', 'sequences[0]');
+    expectThrown(() => cache.rows([other]), 'range', 'sequences[0]');
+    expectThrown(() => cache.rows([cache.sequence()], 3 as never), 'type', 'counts');
+    expectThrown(() => cache.rows([cache.sequence()], ['1'] as never), 'type', 'counts[0]');
+  });
+
+  test('writing what a fork shares, and rows of sequences that have changed since', () => {
+    const own = new AttentionCache({ kvHeads: 1, headDim: 2 });
+    const [one, two] = [new Float32Array(2).fill(1), new Float32Array(2).fill(9)];
+    const parent = own.sequence();
+    parent.append(1);
+    const rows1 = own.rows([parent]);
+    own.write(0, rows1, one, one);
+    const fork = parent.fork();
+    expectThrown(() => own.write(0, own.rows([fork]), two, two), 'range', 'rows');
+    const read = (): number => own.attend(0, own.rows([parent]), one, { queryHeads: 1 }).out[0];
+    expect(read()).toBe(1);
+    fork.append(1);
+    own.write(0, own.rows([fork]), two, two);
+    expect(read()).toBe(1);
+    const stale = own.rows([parent]);
+    parent.truncate(0);
+    expectThrown(() => own.write(0, stale, two, two), 'range', 'rows');
+    expectThrown(() => own.attend(0, stale, one, { queryHeads: 1 }), 'range', 'rows');
   });
 
   test.each<[name: string, value: unknown, kind: 'type' | 'range']>([
     ['queryHeads', 0, 'range'],
+    ['scale', '1', 'type'],
     ['scale', Number.NaN, 'range'],
     ['window', 0, 'range'],
     ['sinkTokens', -1, 'range'],
