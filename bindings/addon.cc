@@ -49,24 +49,11 @@ Napi::Value memory(const Napi::CallbackInfo& info) {
   return result;
 }
 
-/// allocate(bytes): an ArrayBuffer of zeros on memory that kernels stream well through (pages.h); undefined where this
-/// runtime allows no memory of ours, and then an ordinary one serves.
-Napi::Value allocate(const Napi::CallbackInfo& info) {
-  const double bytes = info[0].As<Napi::Number>();
-  if (!(bytes >= 0 && bytes < 9e15)) throwRange(info.Env(), "\"bytes\" must be a non-negative integer");
-  void* p = pages::allocate(size_t(bytes));
-  if (!p) throwRange(info.Env(), "there is no memory for " + std::to_string(size_t(bytes)) + " bytes");
-  auto* size = new size_t(bytes);
-  const auto release = [](napi_env, void* data, void* hint) {
-    pages::release(data, *static_cast<size_t*>(hint));
-    delete static_cast<size_t*>(hint);
-  };
-  napi_value buffer;
-  if (napi_create_external_arraybuffer(info.Env(), p, size_t(bytes), release, size, &buffer) != napi_ok) {
-    release(nullptr, p, size);
-    return info.Env().Undefined();
-  }
-  return Napi::Value(info.Env(), buffer);
+/// adviseLargePages(buffer): the offset in a fresh ArrayBuffer from which on it lies on large pages (pages.h).
+Napi::Value adviseLargePages(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throwRange(info.Env(), "\"buffer\" must be an ArrayBuffer");
+  Napi::ArrayBuffer buffer = info[0].As<Napi::ArrayBuffer>();
+  return Napi::Number::New(info.Env(), double(pages::advise(buffer.Data(), buffer.ByteLength())));
 }
 
 /// setTuning(name of the table, isa index, dtype index, bytes): see Tuning.
@@ -114,7 +101,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   });
   function("machine", machine);
   function("memory", memory);
-  function("allocate", allocate);
+  function("adviseLargePages", adviseLargePages);
   function("setTuning", setTuning);
   return exports;
 }

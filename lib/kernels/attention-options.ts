@@ -95,7 +95,8 @@ function perHead(name: string, given: unknown, queryHeads: number): Float32Array
 export interface SoftmaxFormOptions {
   /**
    * 'online' (default): by the largest score so far; 'unified': by phi, with no rescaling, rows that leave the range being
-   * computed again; 'pair': as (mantissa, exponent), which needs neither.
+   * computed again; 'pair': as (mantissa, exponent), which needs neither for scores between -131000 and 131000 (a row
+   * beyond is computed again, too).
    */
   softmax?: 'online' | 'unified' | 'pair';
   /** The unified maximum, best within 16 of the usual largest score; default 0. */

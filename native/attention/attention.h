@@ -23,7 +23,7 @@ constexpr size_t kPageTokens = kTileKeys;
 /// How the exponentials of partial softmaxes are joined.
 ///   online   e^(s - m), m the largest so far: what was summed is rescaled when m grows
 ///   unified  e^(s - phi), phi fixed: nothing to rescale; rows that leave the range of float32 are redone
-///   pair     mantissa * 2^exponent: rescaled by exact powers of two, any range
+///   pair     mantissa * 2^exponent: rescaled by exact powers of two; scores between -131000 and 131000
 enum class SoftmaxForm : uint8_t { online, unified, pair };
 
 /// The part of a row that some keys make up: sum_i e^(s_i) = sum * base^top, base e (unified: top = phi) or 2 (pair), and

@@ -69,12 +69,14 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
   requireElements("lengths", lengths.length, n.batch);
   if (alibiSlopes.data) requireElements("alibiSlopes", alibiSlopes.length, n.queryHeads);
   if (sinks.data) requireElements("sinks", sinks.length, n.queryHeads);
+  // A copy: what is checked here must be what is used below, whatever JavaScript does to its array meanwhile.
+  const std::vector<int32_t> lengthOfSequence(lengths.data, lengths.data + n.batch);
   size_t longest = 0;
   for (size_t b = 0; b < n.batch; b++) {
-    if (lengths.data[b] < 0 || size_t(lengths.data[b]) > n.maxLength)
+    if (lengthOfSequence[b] < 0 || size_t(lengthOfSequence[b]) > n.maxLength)
       throw rangeError("lengths", "in [0, " + std::to_string(n.maxLength) + "]",
-                       std::to_string(lengths.data[b]) + " at index " + std::to_string(b));
-    longest = std::max(longest, size_t(lengths.data[b]));
+                       std::to_string(lengthOfSequence[b]) + " at index " + std::to_string(b));
+    longest = std::max(longest, size_t(lengthOfSequence[b]));
   }
   const size_t all = n.batch * n.maxLength * n.kvHeads, pageRows = 2 * n.kvHeads * n.pageSize;
   const size_t pageCount = paged ? keys.length / (pageRows * n.dim) : 0;
@@ -98,11 +100,11 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
   std::vector<std::vector<char*>> pages(n.batch), scalePages(n.batch);
   if (paged) {
     for (size_t b = 0; b < n.batch; b++) {
-      findPages(n, pageTable, b, size_t(lengths.data[b]), pageCount, static_cast<const char*>(keys.data),
+      findPages(n, pageTable, b, size_t(lengthOfSequence[b]), pageCount, static_cast<const char*>(keys.data),
                 pageRows * n.dim * size, pages[b]);
       if (kvType == CacheType::int8)
-        findPages(n, pageTable, b, size_t(lengths.data[b]), pageCount, reinterpret_cast<const char*>(keyScales.data),
-                  pageRows * sizeof(float), scalePages[b]);
+        findPages(n, pageTable, b, size_t(lengthOfSequence[b]), pageCount,
+                  reinterpret_cast<const char*>(keyScales.data), pageRows * sizeof(float), scalePages[b]);
     }
   }
   // A fixed number of splits cuts each sequence by its own length: then each is a call of its own.
@@ -137,7 +139,7 @@ double attention(Run& run, In<float> q, In<Any> keys, Maybe<In<Any>> values, May
   for (size_t first = 0; first < n.batch; first += n.splits ? 1 : n.batch) {
     std::vector<AttentionTask> tasks;
     for (size_t b = first; b < (n.splits ? first + 1 : n.batch); b++) {
-      const size_t length = size_t(lengths.data[b]);
+      const size_t length = size_t(lengthOfSequence[b]);
       for (size_t t = 0; t < n.tokens; t += atOnce)
         for (size_t h = 0; h < n.kvHeads; h++) {
           const size_t head = (b * n.tokens + t) * n.queryHeads + h * group;
@@ -172,7 +174,7 @@ void appendPaged(Run&, In<float> k, In<float> v, Out<Any> pages, Maybe<Out<float
   requireElements("v", v.length, slots.length * row);
   const size_t pageCount = pageRows && headDim ? pages.length / (pageRows * headDim) : 0;
   if (kvType == CacheType::int8) requireElements("scales", scales.data ? scales.length : 0, pageCount * pageRows);
-  for (size_t i = 0; i < slots.length; i++)
+  for (size_t i = 0; i < slots.length; i++)  // the binding's blocking form alone is used: nobody writes meanwhile
     if (slots.data[i] < 0 || size_t(slots.data[i]) >= pageCount * pageSize)
       throw rangeError("pageTable", "pages in [0, " + std::to_string(pageCount) + ")",
                        "slot " + std::to_string(slots.data[i]));

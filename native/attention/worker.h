@@ -117,41 +117,13 @@ class Worker {
     return redone;
   }
 
-  /// Writes the row's result from its total; returns whether it left the range of the unified maximum.
+  /// Writes the row's result from its total; returns whether it left the range of its form and was done again.
   bool finish(size_t r, const States& total) {
-    const bool unified = form_.softmax == SoftmaxForm::unified;
-    if (seenBy(r) == 0 || fits(r, total, r)) {
-      write(r, total, r, form_.softmax);
-      return false;
-    }
-    const Scratch memory(2 * States::bytes(1, form_.dim));
-    const States alone(memory.as<float>(), 1, form_.dim);
-    // What is not finite may come from values that the row does not see, times 0: by itself, it looks at its own alone.
-    if (!isFinite(total, r)) {
-      sumAlone(r, form_.softmax, alone);
-      if (!unified || fits(r, alone, 0)) {
-        write(r, alone, 0, form_.softmax);
-        return false;
-      }
-    }
-    sumAlone(r, SoftmaxForm::online, alone);
-    write(r, alone, 0, SoftmaxForm::online);
-    return true;
+    return finish(r, total, 0, seenBy(r) == 0 ? 0 : (seenBy(r) + form_.chunk - 1) / form_.chunk);
   }
-
   /// The same for the part that chunk `index` makes up.
   bool finishPart(size_t r, size_t index, const States& part) {
-    if (index >= chunks() || form_.softmax != SoftmaxForm::unified || fits(r, part, r)) {
-      write(r, part, r, form_.softmax);
-      return false;
-    }
-    const Scratch memory(States::bytes(1, form_.dim));
-    const States alone(memory.as<float>(), 1, form_.dim);
-    careful_ = true;
-    sum(index, r, 1, SoftmaxForm::online, alone);
-    careful_ = false;
-    write(r, alone, 0, SoftmaxForm::online);
-    return true;
+    return finish(r, part, index, index < chunks() ? index + 1 : index);
   }
 
   /// The result of row r from row `from` of the states.
@@ -217,18 +189,44 @@ class Worker {
     return any;
   }
 
+  /// A row of the chunks [first, last) from its sums.
+  bool finish(size_t r, const States& sums, size_t first, size_t last) {
+    if (first == last || fits(r, sums, r)) {
+      write(r, sums, r, form_.softmax);
+      return false;
+    }
+    const Scratch memory(2 * States::bytes(1, form_.dim));
+    const States alone(memory.as<float>(), 1, form_.dim);
+    // What is not finite may come from values that the row does not see, times 0: by itself, it looks at its own alone.
+    if (!isFinite(sums, r)) {
+      sumAlone(r, first, last, form_.softmax, alone);
+      if (form_.softmax == SoftmaxForm::online || fits(r, alone, 0)) {
+        write(r, alone, 0, form_.softmax);
+        return false;
+      }
+    }
+    sumAlone(r, first, last, SoftmaxForm::online, alone);
+    write(r, alone, 0, SoftmaxForm::online);
+    return form_.softmax == SoftmaxForm::unified || isFinite(alone, 0);
+  }
+
   /// Whether the sums of row r, in row `from` of the states, can be divided as they are.
   bool fits(size_t r, const States& states, size_t from) const {
     if (!isFinite(states, from)) return false;
-    return form_.softmax != SoftmaxForm::unified || (states.at.sums[from] >= 0x1p-60f && !left_[r]);
+    switch (form_.softmax) {
+      case SoftmaxForm::unified: return states.at.sums[from] >= 0x1p-60f && !left_[r];
+      // Exponents are clamped at -2^17 / ln 2: a row that lies there altogether has lost its differences.
+      case SoftmaxForm::pair: return states.at.sums[from] == 0 || std::fabs(states.at.tops[from]) < 189000;
+      default: return true;
+    }
   }
 
-  /// All chunks of one row, with keys that it does not see left out; `total` has room for another state behind it.
-  void sumAlone(size_t r, SoftmaxForm form, const States& total) {
+  /// The chunks [first, last) of one row, with keys that it does not see left out; `total` has room for another state behind.
+  void sumAlone(size_t r, size_t first, size_t last, SoftmaxForm form, const States& total) {
     const States part(total.at.sums + stride_ + 2, 1, form_.dim);
     total.clear(form);
     careful_ = true;
-    for (size_t c = 0; c * form_.chunk < seenBy(r); c++) {
+    for (size_t c = first; c < last; c++) {
       sum(c, r, 1, form, part);
       kernels().attention_fold(total.at, part.at, 1, form);
     }

@@ -159,13 +159,15 @@ void gatherRows(Run& run, In<Any> w, Maybe<In<float>> scales, In<int32_t> indice
   requireMatrix("out", out.length, indices.length, k, k);
   if (type == WeightType::int8 && !scales.data) throw typeError("scales", "given for int8 weights", "undefined");
   if (scales.data) requireMatrix("scales", scales.length, 1, n, n);
-  for (size_t i = 0; i < indices.length; i++)
-    if (indices.data[i] < 0 || size_t(indices.data[i]) >= n)
+  // A copy: what is checked here must be what is used below, whatever JavaScript does to its array meanwhile.
+  const std::vector<int32_t> rows(indices.data, indices.data + indices.length);
+  for (size_t i = 0; i < rows.size(); i++)
+    if (rows[i] < 0 || size_t(rows[i]) >= n)
       throw rangeError("indices", "in [0, " + std::to_string(n) + ")",
-                       std::to_string(indices.data[i]) + " at index " + std::to_string(i));
+                       std::to_string(rows[i]) + " at index " + std::to_string(i));
   run.expect(indices.length);
   run.each(indices.length, 64, [&](size_t begin, size_t end) {
-    gather({w.data, scales.data, type, packed, n, k}, indices.data + begin, end - begin, out.data + begin * k);
+    gather({w.data, scales.data, type, packed, n, k}, rows.data() + begin, end - begin, out.data + begin * k);
     run.advance(end - begin);
   });
 }

@@ -214,11 +214,14 @@ class Pass {
   Scratch memory_;
 };
 
-void requireTokens(In<int32_t> tokens, size_t vocab) {
-  for (size_t i = 0; i < tokens.length; i++)
-    if (tokens.data[i] < 0 || size_t(tokens.data[i]) >= vocab)
-      throw rangeError("tokens", "in the vocabulary, [0, " + std::to_string(vocab) + ")",
-                       std::to_string(tokens.data[i]) + " at index " + std::to_string(i));
+/// A copy of an index array, checked: what is used later is what was checked, whatever JavaScript does to it meanwhile.
+std::vector<int32_t> checkedIndices(const char* argument, In<int32_t> given, size_t limit) {
+  std::vector<int32_t> copy(given.data, given.data + given.length);
+  for (size_t i = 0; i < copy.size(); i++)
+    if (copy[i] < 0 || size_t(copy[i]) >= limit)
+      throw rangeError(argument, "in [0, " + std::to_string(limit) + ")",
+                       std::to_string(copy[i]) + " at index " + std::to_string(i));
+  return copy;
 }
 
 }  // namespace
@@ -232,7 +235,7 @@ double llamaForward(Run& run, Many<In> weights, Many<Out> slabs, In<double> size
   const Model n(sizes);
   const LlamaArrays arrays(n, weights.items);
   const size_t m = tokens.length, wanted = logitRows.length;
-  requireTokens(tokens, n.vocab);
+  const std::vector<int32_t> ids = checkedIndices("tokens", tokens, n.vocab);
   requireMatrix("inverseFrequencies", inverseFrequencies.length, 1, n.dim / 2, n.dim / 2);
   if (sequences.length != m)
     throw rangeError("sequences", std::to_string(m) + " elements long", std::to_string(sequences.length));
@@ -240,9 +243,7 @@ double llamaForward(Run& run, Many<In> weights, Many<Out> slabs, In<double> size
   if (scoreMaxima.data) requireMatrix("scoreMaxima", scoreMaxima.length, 1, n.layers, n.layers);
   requireMatrix("logits", logits.length, wanted, n.vocab, n.vocab);
   if (wanted > m) throw rangeError("logitRows", "at most the " + std::to_string(m) + " rows", std::to_string(wanted));
-  for (size_t i = 0; i < wanted; i++)
-    if (logitRows.data[i] < 0 || size_t(logitRows.data[i]) >= m)
-      throw rangeError("logitRows", "in [0, " + std::to_string(m) + ")", std::to_string(logitRows.data[i]));
+  const std::vector<int32_t> logitsOf = checkedIndices("logitRows", logitRows, m);
   const PageShape pages{n.layers, n.kvHeads, n.dim, cacheType};
   const CacheRows rows(pages, slabs.items, sequences, positions, pageTable, n.maxPages);
   if (m == 0) return 0;
@@ -251,7 +252,7 @@ double llamaForward(Run& run, Many<In> weights, Many<Out> slabs, In<double> size
   std::vector<float> tops(scoreMaxima.data ? m * n.queryHeads : 0);
   size_t redone = 0;
   run.expect(n.layers + 1);
-  gather(arrays.embedding, tokens.data, m, pass.x);
+  gather(arrays.embedding, ids.data(), m, pass.x);
   pass.prepareTurns(positions, inverseFrequencies.data);
   for (size_t i = 0; i < n.layers && !run.stopped(); i++) {
     const Layer& layer = arrays.layers[i];
@@ -269,7 +270,7 @@ double llamaForward(Run& run, Many<In> weights, Many<Out> slabs, In<double> size
   }
   if (run.stopped()) return 0;
   for (size_t i = 0; i < wanted; i++)
-    std::memmove(pass.y + i * n.hidden, pass.x + size_t(logitRows.data[i]) * n.hidden, n.hidden * sizeof(float));
+    std::memmove(pass.y + i * n.hidden, pass.x + size_t(logitsOf[i]) * n.hidden, n.hidden * sizeof(float));
   pass.norm(pass.y, arrays.finalNorm, pass.x, wanted);
   pass.product(kHead, pass.x, wanted, arrays.head, nullptr, nullptr, logits.data);
   run.advance(1);

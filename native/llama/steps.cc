@@ -32,8 +32,13 @@ SOFTLANE_INLINE void eachVector(size_t n, Body body) {
 }  // namespace
 
 void rms_norm(const float* x, const float* w, float* y, size_t n, float eps) {
-  const double square = sumOver(x, n, [](F32 v) { return v * v; });
-  const F32 factor = F32::set(1) / sqrt(F32::set(float(square / double(n) + double(eps))));
+  double square = sumOver(x, n, [](F32 v) { return v * v; });
+  if (!(square < 1e38)) {  // the squares left float32
+    square = 0;
+    for (size_t i = 0; i < n; i++) square += double(x[i]) * x[i];
+  }
+  const double scale = reduceMax(F64::set(1) / sqrt(F64::set(square / double(n) + double(eps))));
+  const F32 factor = F32::set(float(scale));
   eachVector(n, [&](auto load, auto store) { store(y, load(x) * factor * load(w)); });
 }
 
