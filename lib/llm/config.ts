@@ -15,6 +15,7 @@ export interface LlamaConfig {
   readonly hiddenSize: number;
   /** Width of the feed-forward layer. */
   readonly intermediateSize: number;
+  /** At most 10,000. */
   readonly numHiddenLayers: number;
   /** Query heads. */
   readonly numAttentionHeads: number;
@@ -51,6 +52,8 @@ const BY_MODEL_TYPE: Readonly<Record<string, LlamaArchitecture>> = {
   qwen2: 'Qwen2ForCausalLM',
 };
 const ARCHITECTURES = Object.values(BY_MODEL_TYPE);
+/** Most layers of a model: far more than any has, few enough to be listed before the checkpoint is looked at. */
+export const MAX_LAYERS = 10_000;
 /** Layers of a Qwen2 model below this number see everything where the file does not say so (transformers' default). */
 const QWEN2_FULL_LAYERS = 28;
 
@@ -71,6 +74,8 @@ export function parseConfig(json: unknown, source = 'config.json'): LlamaConfig 
   const hiddenSize = fields.size('hidden_size');
   const numAttentionHeads = fields.size('num_attention_heads');
   const numHiddenLayers = fields.size('num_hidden_layers');
+  if (numHiddenLayers > MAX_LAYERS)
+    throw fields.error('num_hidden_layers', `at most ${MAX_LAYERS}`, numHiddenLayers);
   const bias = architecture !== 'MistralForCausalLM' && fields.flag('attention_bias', false);
   const config: LlamaConfig = {
     architecture,
@@ -193,11 +198,11 @@ function windowOf(fields: Fields, architecture: LlamaArchitecture, layers: numbe
   if (!fields.flag('use_sliding_window', false)) return null;
   const first = fields.count('max_window_layers', QWEN2_FULL_LAYERS);
   const types = fields.get('layer_types');
-  const isWindowed = Array.isArray(types)
-    ? types.map((type) => type === 'sliding_attention')
-    : Array.from({ length: layers }, (_, layer) => layer >= first);
-  if (isWindowed.every(Boolean)) return window;
-  if (!isWindowed.some(Boolean)) return null;
+  const [some, every] = Array.isArray(types)
+    ? [types.includes('sliding_attention'), types.every((type) => type === 'sliding_attention')]
+    : [first < layers, first === 0];
+  if (every) return window;
+  if (!some) return null;
   throw new CheckpointError(fields.source, {
     expected: 'one attention window for all layers',
     found: Array.isArray(types)

@@ -1,4 +1,5 @@
 /** Weights drawn at random: models of any size for benchmarks and tests, without a file. */
+import { totalmem } from 'node:os';
 import * as check from '../check.js';
 import { f32ToBf16Async, f32ToF16Async } from '../kernels/convert.js';
 import { PackedWeights, packWeightRowsAsync, WEIGHT_TYPES, type WeightType } from '../kernels/weights.js';
@@ -29,6 +30,7 @@ const TURN = 1 << 16;
 const BLOCK = 1 << 20;
 /** Rows of a panel of packed weights. */
 const PANEL_ROWS = 32;
+const BYTES: Readonly<Record<WeightType, number>> = { f32: 4, bf16: 2, f16: 2, int8: 1 };
 
 /**
  * Normal weights of mean 0. Drawing a billion numbers would take minutes, so 2,097,143 are drawn once (Philox; the seed
@@ -36,7 +38,7 @@ const PANEL_ROWS = 32;
  * is filled at the speed of packing. Within a block no number comes twice; in a matrix of many blocks a row may.
  *
  * @param config a model's configuration
- * @throws RangeError where a matrix cannot be allocated; the abort reason; what onProgress throws
+ * @throws RangeError for a model that is larger than the machine's memory, before anything is allocated; the abort reason; what onProgress throws
  */
 export async function randomWeights(
   config: LlamaConfig,
@@ -47,6 +49,13 @@ export async function randomWeights(
   check.oneOf('weights', weights, WEIGHT_TYPES);
   check.positiveNumber('deviation', deviation);
   const tensors = llamaTensors(config);
+  const bytes = parameterCount(config) * BYTES[weights];
+  if (!(bytes <= totalmem()))
+    throw check.rangeError(
+      'config',
+      `that of a model which ${totalmem()} bytes of memory hold`,
+      `${bytes} bytes`,
+    );
   const widest = Math.max(...allTensors(tensors).map(({ shape }) => shape[shape.length - 1]));
   const pool = await poolOf(new Philox(seed), deviation, weights, Math.max(BLOCK, widest), signal);
   const places = new Philox(seed, 1);

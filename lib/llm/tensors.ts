@@ -1,5 +1,6 @@
 /** The tensors of a Llama-family checkpoint by their Hugging Face names, and how they are stacked for the kernels. */
-import type { LlamaConfig } from './config.js';
+import * as check from '../check.js';
+import { MAX_LAYERS, type LlamaConfig } from './config.js';
 import type { LlamaShape } from './forward.js';
 import { inverseFrequencies } from '../kernels/rope.js';
 
@@ -45,14 +46,15 @@ export const EMBEDDING_NAME = 'model.embed_tokens.weight';
  * The tensors that a model of this configuration has. Weights are [out, in].
  *
  * @param config see parseConfig
+ * @throws RangeError ERR_OUT_OF_RANGE for more than 10,000 layers, in a configuration that parseConfig has not seen
  */
 export function llamaTensors(config: LlamaConfig): LlamaTensors {
-  const { hiddenSize: hidden, vocabSize: vocab } = config;
+  const { hiddenSize: hidden, vocabSize: vocab, numHiddenLayers: layers } = config;
+  if (check.positiveInteger('numHiddenLayers', layers) > MAX_LAYERS)
+    throw check.rangeError('numHiddenLayers', `at most ${MAX_LAYERS}`, layers);
   return {
     embedding: [{ name: EMBEDDING_NAME, shape: [vocab, hidden] }],
-    layers: Array.from({ length: config.numHiddenLayers }, (_, i) =>
-      layerTensors(config, `model.layers.${i}.`),
-    ),
+    layers: Array.from({ length: layers }, (_, i) => layerTensors(config, `model.layers.${i}.`)),
     finalNorm: { name: 'model.norm.weight', shape: [hidden] },
     head: config.tieWordEmbeddings ? [] : [{ name: HEAD_NAME, shape: [vocab, hidden] }],
   };

@@ -210,6 +210,25 @@ describe('parseConfig', () => {
     ['hidden_size', { hidden_size: 66 }, /"hidden_size".*multiple of num_attention_heads \(4\).*66/],
     ['key heads', { num_key_value_heads: 3 }, /num_key_value_heads.*divisor of num_attention_heads \(4\).*3/],
     ['no layers', { num_hidden_layers: 0 }, /num_hidden_layers.*received 0/],
+    ['more layers than any model has', { num_hidden_layers: 10_001 }, /num_hidden_layers.*10000.*10001/],
+    ['layers that no memory holds', { num_hidden_layers: 2 ** 31 - 1 }, /num_hidden_layers.*2147483647/],
+    [
+      'windowed layers that no memory holds',
+      {
+        architectures: ['Qwen2ForCausalLM'],
+        num_hidden_layers: 2 ** 31 - 1,
+        use_sliding_window: true,
+        sliding_window: 8,
+      },
+      /num_hidden_layers.*2147483647/,
+    ],
+    ...['hidden_size', 'intermediate_size', 'vocab_size', 'num_attention_heads', 'head_dim'].map(
+      (key): [string, object, RegExp] => [
+        `a ${key} of 2^40`,
+        { [key]: 2 ** 40 },
+        new RegExp(`"${key}".*1099511627776`),
+      ],
+    ),
     ['fractions', { vocab_size: 25.5 }, /vocab_size.*received 25.5/],
     ['text', { intermediate_size: '160' }, /intermediate_size.*received "160"/],
     ['a size of 2^31', { vocab_size: 2 ** 31 }, /vocab_size/],

@@ -78,4 +78,19 @@ describe('randomWeights', () => {
     await expectRejected(() => randomWeights(config, { deviation: 0 }), 'range', 'deviation');
     await expectRejected(() => randomWeights(config, { seed: -1 }), 'range', 'seed');
   });
+
+  it('refuse a model that no memory holds before anything is allocated', async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    for (const size of ['hidden_size', 'intermediate_size', 'vocab_size', 'head_dim', 'num_attention_heads'])
+      await expectRejected(
+        () =>
+          randomWeights(parseConfig({ ...SMALL, head_dim: 4, num_key_value_heads: 1, [size]: 2 ** 31 - 4 })),
+        'range',
+        'config',
+      );
+    // A configuration made by hand, which parseConfig has not seen.
+    const deep = { ...config, numHiddenLayers: 2 ** 31 - 1 };
+    await expectRejected(() => randomWeights(deep), 'range', 'numHiddenLayers');
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10e6);
+  });
 });
