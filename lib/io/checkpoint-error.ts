@@ -43,6 +43,7 @@ export class CheckpointError extends Error {
 
 /** A name or value from a file as it reads in a message: quoted, control characters escaped, cut at 100 characters. */
 export function shortened(value: unknown): string {
-  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, 101) : value) ?? String(value);
+  const cut = (_: string, each: unknown): unknown => (typeof each === 'string' ? each.slice(0, 101) : each);
+  const text = JSON.stringify(value, cut) ?? String(value);
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }

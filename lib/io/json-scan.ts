@@ -3,22 +3,42 @@
  * from a stranger is nested.
  */
 
+/** Brackets open at a time: the formats have three levels, the rest is for members that are passed over. */
+const MAX_NESTING = 32;
+/** Brackets and commas in a text. A header has eight a matrix, 131,072 matrices then; an index has one a tensor. */
+const MAX_VALUES = 2 ** 20;
+
+/** How much a text claims to hold, strings left out, whether it is JSON or not. */
+export interface JsonExtent {
+  /** The largest number of brackets that are open at a time. */
+  nesting: number;
+  /** Opening brackets and commas: JSON has at most one value more. */
+  values: number;
+}
+
 /**
- * The largest number of brackets that are open at a time, strings left out, whether the text is JSON or not. A hundred
- * million of them would cost `JSON.parse` gigabytes.
+ * Counts what `JSON.parse` would have to build: a hundred million brackets or commas would cost it gigabytes and half a
+ * minute.
  */
-export function nesting(text: string): number {
-  let [depth, deepest] = [0, 0];
-  let inString = false;
+export function extentOf(text: string): JsonExtent {
+  let [depth, nesting, values] = [0, 0, 0];
   for (let at = 0; at < text.length; at++) {
     const character = text[at];
-    if (character === '"') inString = !inString;
-    else if (character === '\\' && inString) at++;
-    else if (inString) continue;
-    else if (character === '{' || character === '[') deepest = Math.max(deepest, ++depth);
-    else if (character === '}' || character === ']') depth--;
+    if (character === '"') at = closingQuote(text, at);
+    else if (character === ',') values++;
+    else if (character === '{' || character === '[') {
+      values++;
+      nesting = Math.max(nesting, ++depth);
+    } else if (character === '}' || character === ']') depth--;
   }
-  return deepest;
+  return { nesting, values };
+}
+
+/** What is wrong with a text that is too deep or holds too much to be parsed; undefined where it may be. */
+export function excess(text: string): string | undefined {
+  const { nesting, values } = extentOf(text);
+  if (nesting > MAX_NESTING) return `brackets nested more than ${MAX_NESTING} deep`;
+  return values > MAX_VALUES ? `${values} brackets and commas, more than ${MAX_VALUES}` : undefined;
 }
 
 /**
@@ -60,9 +80,10 @@ export function duplicateKey(text: string): string | undefined {
   return undefined;
 }
 
-/** Where the string that opens at `start` ends. */
+/** Where the string that opens at `start` ends; the end of the text where it does not. */
 function closingQuote(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); ; end = text.indexOf('"', end + 1)) {
+    if (end < 0) return text.length;
     let slashes = 0;
     while (text[end - 1 - slashes] === '\\') slashes++;
     if (slashes % 2 === 0) return end;

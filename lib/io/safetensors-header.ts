@@ -4,16 +4,13 @@
  * by offset the tensors start at 0, touch without gap or overlap, and end at the end of the file.
  */
 import { CheckpointError, shortened } from './checkpoint-error.js';
-import { duplicateKey, nesting } from './json-scan.js';
+import { duplicateKey, excess } from './json-scan.js';
 import { bitsOf, isSafetensorsDtype, type SafetensorsDtype } from './safetensors-dtype.js';
 
 /** Bytes before the header's text. */
 export const LENGTH_BYTES = 8;
 /** Longest header that the format allows, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;
-
-/** Brackets open at a time; the format has three levels, the rest is for members that are passed over. */
-const MAX_NESTING = 32;
 
 /** One tensor as the header describes it. */
 export interface TensorEntry {
@@ -94,7 +91,8 @@ function parseObject(bytes: Uint8Array, file: string): Record<string, unknown> {
     throw wrong('bytes that are not UTF-8', cause);
   }
   if (!text.startsWith('{')) throw wrong(shortened(text));
-  if (nesting(text) > MAX_NESTING) throw wrong(`brackets nested more than ${MAX_NESTING} deep`);
+  const tooMuch = excess(text);
+  if (tooMuch !== undefined) throw wrong(tooMuch);
   let parsed: Record<string, unknown>;
   try {
     parsed = JSON.parse(text) as Record<string, unknown>;
@@ -129,20 +127,16 @@ function isCount(value: unknown): value is number {
 }
 
 function parseEntry(name: string, value: unknown, start: number, file: string): TensorEntry {
-  const wrong = (expected: string, found: unknown): CheckpointError =>
-    new CheckpointError(file, {
-      tensor: name,
-      expected,
-      found: typeof found === 'string' ? found : found === undefined ? 'none' : shortened(found),
-    });
-  if (!isObject(value)) throw wrong('an object with dtype, shape and data_offsets', value);
+  const wrong = (expected: string, found: string): CheckpointError =>
+    new CheckpointError(file, { tensor: name, expected, found });
+  const shown = (found: unknown): string => (found === undefined ? 'none' : shortened(found));
+  if (!isObject(value)) throw wrong('an object with dtype, shape and data_offsets', shown(value));
   const { dtype, shape, data_offsets: offsets } = value;
-  if (!isSafetensorsDtype(dtype))
-    throw wrong('a dtype of the safetensors format', dtype === undefined ? dtype : shortened(dtype));
+  if (!isSafetensorsDtype(dtype)) throw wrong('a dtype of the safetensors format', shown(dtype));
   if (!Array.isArray(shape) || !shape.every(isCount))
-    throw wrong('a shape, an array of integers from 0 to 2^53 - 1', shape);
+    throw wrong('a shape, an array of integers from 0 to 2^53 - 1', shown(shape));
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount))
-    throw wrong('data_offsets, two integers from 0 to 2^53 - 1', offsets);
+    throw wrong('data_offsets, two integers from 0 to 2^53 - 1', shown(offsets));
   const [begin, end] = offsets;
   if (begin > end) throw wrong('data_offsets that begin before they end', `[${begin}, ${end}]`);
   if (!Number.isSafeInteger(start + end)) throw wrong('data_offsets below 2^53', `[${begin}, ${end}]`);

@@ -4,7 +4,7 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, shortened } from './checkpoint-error.js';
-import { duplicateKey, nesting } from './json-scan.js';
+import { duplicateKey, excess } from './json-scan.js';
 
 /** Name that a checkpoint of one file goes by in its folder. */
 export const SINGLE_NAME = 'model.safetensors';
@@ -12,9 +12,6 @@ const INDEX_NAME = 'model.safetensors.index.json';
 const INDEX_SUFFIX = '.index.json';
 /** Longest index taken for real; those of the largest models have some 100 kB. */
 const MAX_INDEX_BYTES = 100_000_000;
-
-/** Brackets open at a time; an index has two levels, metadata may have more. */
-const MAX_NESTING = 32;
 
 /** The files of a checkpoint. */
 export interface CheckpointFiles {
@@ -96,11 +93,8 @@ async function readText(path: string): Promise<string> {
 }
 
 function weightMap(text: string, path: string): Record<string, unknown> {
-  if (nesting(text) > MAX_NESTING)
-    throw new CheckpointError(path, {
-      expected: 'JSON',
-      found: `brackets nested more than ${MAX_NESTING} deep`,
-    });
+  const tooMuch = excess(text);
+  if (tooMuch !== undefined) throw new CheckpointError(path, { expected: 'JSON', found: tooMuch });
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

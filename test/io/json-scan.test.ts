@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { duplicateKey, nesting } from '../../lib/io/json-scan.js';
+import { duplicateKey, excess, extentOf } from '../../lib/io/json-scan.js';
 
 /** JSON text with white space and escapes in odd places. */
 const text = fc.tuple(fc.jsonValue(), fc.constantFrom(undefined, ' ', '\t', 3)).map(([value, space]) => ({
@@ -44,14 +44,39 @@ describe('duplicateKey', () => {
   ])('%s', (json, name) => expect(duplicateKey(json)).toBe(name));
 });
 
-describe('nesting', () => {
-  it('is the depth of the value', () => {
-    fc.assert(fc.property(text, (each) => expect(nesting(each.text)).toBe(depth(each.value))));
+/** Values in a value, itself among them, by recursion. */
+function count(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 1;
+  return Object.values(value).reduce((sum: number, each) => sum + count(each), 1);
+}
+
+describe('extentOf', () => {
+  it('nesting is the depth of the value', () => {
+    fc.assert(fc.property(text, (each) => expect(extentOf(each.text).nesting).toBe(depth(each.value))));
+  });
+
+  it('bounds the number of values from both sides', () => {
+    fc.assert(
+      fc.property(text, (each) => {
+        const { values } = extentOf(each.text);
+        expect(count(each.value)).toBeLessThanOrEqual(values + 1);
+        expect(values).toBeLessThanOrEqual(2 * count(each.value));
+      }),
+    );
   });
 
   it('needs no sound JSON', () => {
-    expect(nesting('[[[')).toBe(3);
-    expect(nesting('{"[[[[')).toBe(1);
-    expect(nesting(']]]]{')).toBe(0);
+    expect(extentOf('[[[')).toEqual({ nesting: 3, values: 3 });
+    expect(extentOf('{"[[[[')).toEqual({ nesting: 1, values: 1 });
+    expect(extentOf(']]]]{')).toEqual({ nesting: 0, values: 1 });
+    expect(extentOf(',"\\",",')).toEqual({ nesting: 0, values: 2 });
   });
+});
+
+it('excess tells what would cost too much', () => {
+  expect(excess('['.repeat(32))).toBeUndefined();
+  expect(excess('['.repeat(33))).toMatch(/nested more than 32 deep/);
+  expect(excess(','.repeat(2 ** 20))).toBeUndefined();
+  expect(excess(`["${','.repeat(2 ** 20)}"]`)).toBeUndefined();
+  expect(excess(','.repeat(2 ** 20 + 1))).toMatch(/1048577 brackets and commas/);
 });

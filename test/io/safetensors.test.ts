@@ -157,6 +157,31 @@ describe('hostile headers', () => {
     expect(error.message.length).toBeLessThan(1000);
   });
 
+  it.each([
+    ['of empty arrays', `{"a":[${'[],'.repeat(3e7)}[]]}`, /60000003 brackets and commas, more than 1048576/],
+    [
+      'of empty tensors',
+      `{${Array.from({ length: 200_000 }, (_, i) => `"${i}":${entry('U8', [0], [0, 0])}`).join()}}`,
+      /brackets and commas, more than 1048576/,
+    ],
+    [
+      'with a string for a tensor',
+      `{"a":"${'x'.repeat(9e7)}"}`,
+      /tensor "a": expected an object.*"x{99}\.\.\.$/,
+    ],
+    ['with a string for a shape', `{"a":${entry('U8', 'x'.repeat(9e7), [0, 0])}}`, /a shape.*x\.\.\.$/],
+    ['with a string in a shape', `{"a":${entry('U8', ['x'.repeat(9e7)], [0, 0])}}`, /a shape.*x\.\.\.$/],
+    ['with a string for offsets', `{"a":${entry('U8', [0], 'x'.repeat(9e7))}}`, /data_offsets.*x\.\.\.$/],
+  ])('a long header %s is refused at once, in a few words', async (_, header, reason) => {
+    const path = await file(safetensorsBytes(header));
+    const started = performance.now();
+    const error = await badCheckpoint(openSafetensors(path));
+    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(error.message).toMatch(reason);
+    expect(error.message.length).toBeLessThan(1000);
+    await truncate(path);
+  });
+
   it('claims of gigabytes cost no memory', async () => {
     const paths = [
       await file(safetensorsBytes('{}', 0, 100_000_000n)),
