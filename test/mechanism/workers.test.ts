@@ -53,3 +53,26 @@ it('the instruction set is that of the process: a worker sees what the main thre
   expectCleanEnding(ending);
   expect(ending.stdout.trim()).toBe('scalar true');
 });
+
+it('workers that end with a product on packed weights, or a forward pass, under way', async () => {
+  const ending = await runCode(`
+    const { Worker } = require('node:worker_threads');
+    const product = "const s = require('./dist/cjs/lib/index.js'); const p = s.packWeights(new Float32Array(2048 * 2048), { n: 2048, k: 2048 });" +
+      "s.gemmAsync(new Float32Array(256 * 2048), p); require('worker_threads').parentPort.postMessage(1); setTimeout(() => {}, 1e4);";
+    const engine = "const { LlamaModel } = require('./dist/cjs/lib/llm/index.js'); LlamaModel.embedded().then(async (model) => {" +
+      "const engine = model.createEngine(); require('worker_threads').parentPort.postMessage(1);" +
+      "for await (const token of engine.generate([65, 66], { maxTokens: 200 })) void token; });";
+    let ended = 0;
+    const run = (code) => new Promise((resolve) => {
+      const worker = new Worker(code, { eval: true });
+      worker.on('message', () => setTimeout(() => worker.terminate(), 3));
+      worker.on('exit', () => { ended += 1; resolve(); });
+    });
+    (async () => {
+      for (let i = 0; i < 4; i += 1) { await run(product); await run(engine); }
+      console.log(ended);
+    })();
+  `);
+  expectCleanEnding(ending);
+  expect(ending.stdout.trim()).toBe('8');
+}, 60_000);
