@@ -1,5 +1,5 @@
 import { largeArray, packWeights, embedAsync, decodeAttentionAsync } from '../lib/index.js';
-import { expectThrown } from './helpers/.ts.js';
+import { expectThrown } from './helpers/refused.js';
 import { runCode, expectCleanEnding } from './helpers/child.js';
 
 describe('largeArray', () => {
