@@ -121,6 +121,19 @@ export class KvCache {
     return slab.subarray(start, start + this.pageBytes);
   }
 
+  /**
+   * Gives all slabs back to the system where no sequence holds a page; else nothing is changed. The next append allocates
+   * anew.
+   * @returns whether they were given back
+   */
+  trim(): boolean {
+    if (this.pagesInUse > 0) return false;
+    this.#slabs.length = 0;
+    this.#counts.length = 0;
+    this.#free.length = 0;
+    return true;
+  }
+
   #handle(holding: Holding): KvSequence {
     const sequence = new KvSequence(holding, {
       append: (count) => this.#append(holding, count),

@@ -3,6 +3,7 @@
  * text that is being written and a part of the prompts of those that wait to be; texts join and leave between steps.
  * What a text becomes depends on neither: its rows, its random numbers and its draws are its own.
  */
+import { freemem } from 'node:os';
 import * as check from '../check.js';
 import type { KvSequence } from './cache.js';
 import { CacheFullError, KvCache } from './cache.js';
@@ -17,7 +18,10 @@ import { TokenQueue, TokenStream } from './token-stream.js';
 export interface EngineOptions extends DecodeOptions {
   /** Most texts in a forward pass; more wait for their turn. Default 64. */
   maxSequences?: number;
-  /** Most bytes of the KV cache, which grows on demand. Default: what maxSequences full contexts take. */
+  /**
+   * Most bytes of the KV cache, which grows on demand. Default: what maxSequences full contexts take, but no more than half
+   * of the memory that is free when the engine is made, and no less than one full context.
+   */
   maxCacheBytes?: number;
   /** Tokens that wait for a slow consumer before the work on his text pauses. Default 64. */
   queue?: number;
@@ -38,6 +42,8 @@ export interface EngineStats {
   waiting: number;
   /** Bytes of the cache in use. */
   cacheBytes: number;
+  /** Bytes that the cache has taken from the system. An engine that falls idle keeps them for the next texts. */
+  cacheBytesAllocated: number;
 }
 
 /** A text in the engine. */
@@ -103,7 +109,7 @@ export class Engine {
     this.#maxSequences = check.positiveInteger('maxSequences', o.maxSequences ?? 64);
     this.#bound = check.positiveInteger('queue', o.queue ?? 64);
     const { pageBytes, maxLength } = this.#decoder;
-    const bytes = o.maxCacheBytes ?? this.#maxSequences * pagesOf(maxLength) * pageBytes;
+    const bytes = o.maxCacheBytes ?? defaultCacheBytes(this.#maxSequences, pagesOf(maxLength) * pageBytes);
     const maxPages = Math.floor(check.positiveNumber('maxCacheBytes', bytes) / pageBytes);
     if (maxPages < 1) throw check.rangeError('maxCacheBytes', `at least the ${pageBytes} of one page`, bytes);
     this.#cache = new KvCache({ pageBytes, maxPages });
@@ -116,6 +122,7 @@ export class Engine {
       active: this.#active.length,
       waiting: this.#waiting.length,
       cacheBytes: this.#cache.bytesInUse,
+      cacheBytesAllocated: this.#cache.bytesAllocated,
     };
   }
 
@@ -125,7 +132,8 @@ export class Engine {
    * @param tokens the prompt, at least one id
    * @throws at once: TypeError, RangeError for tokens and options, CacheFullError ERR_CACHE_FULL for a text that the whole
    * cache could not hold, DisposedError. The iterator rejects with the abort reason, NotFiniteError ERR_NOT_FINITE, or
-   * what mask, detokenize or the forward pass throw; other texts are not concerned
+   * what mask or detokenize throw: other texts are not concerned. What the forward pass itself throws ends all texts of
+   * that step, each with the same error; texts that had no part in it, and later ones, go on
    */
   generate(tokens: ArrayLike<number>, options?: GenerateOptions): TokenStream {
     if (this.#disposed) throw new DisposedError('engine');
@@ -156,12 +164,16 @@ export class Engine {
     return stream;
   }
 
-  /** Ends all texts with ERR_DISPOSED and gives the cache back; resolves when the step under way has ended. */
+  /**
+   * Ends all texts with ERR_DISPOSED and gives the cache's memory back; resolves when the step under way has ended. (An
+   * engine that is merely idle keeps the memory for its next texts.)
+   */
   async dispose(): Promise<void> {
     this.#disposed = true;
     const lanes = [...this.#active, ...this.#waiting];
     for (const lane of lanes) this.#end(lane, { error: new DisposedError('engine') });
     await Promise.all(lanes.map(async (lane) => this.#leave(lane)));
+    this.#cache.trim();
   }
 
   #join(lane: Lane): void {
@@ -325,4 +337,11 @@ export class Engine {
     lane.queue.push(token);
     if (lane.text.finished) this.#end(lane);
   }
+}
+
+/** The limit of a cache where none is given: memory that is not there is not to be promised. */
+function defaultCacheBytes(sequences: number, contextBytes: number): number {
+  // Of the machine, and of the container where there is one.
+  const free = Math.min(freemem(), process.availableMemory());
+  return Math.max(contextBytes, Math.min(sequences * contextBytes, free / 2));
 }

@@ -31,6 +31,8 @@ export interface SessionStats {
   cachedTokens: number;
   /** Bytes of the cache in use by this session and all of its forks together. */
   cacheBytes: number;
+  /** Bytes that this cache has taken from the system: they are kept until all of these sessions are disposed of. */
+  cacheBytesAllocated: number;
 }
 
 /**
@@ -95,7 +97,12 @@ export class Session {
 
   /** Counters. */
   get stats(): SessionStats {
-    return { ...this.#stats, cachedTokens: this.#sequence.length, cacheBytes: this.#cache.bytesInUse };
+    return {
+      ...this.#stats,
+      cachedTokens: this.#sequence.length,
+      cacheBytes: this.#cache.bytesInUse,
+      cacheBytesAllocated: this.#cache.bytesAllocated,
+    };
   }
 
   /**
@@ -127,7 +134,8 @@ export class Session {
   /**
    * Appends tokens and goes on from them. The work is done as tokens are asked for; leaving the loop ends it, and the
    * session then is at the last token that was delivered. Its call is in flight from the first token asked for to the
-   * end.
+   * end: whoever takes tokens by `next()` and stops early has to call `return()`, as a loop that is left does. An iterator
+   * that is merely dropped keeps the session busy for good; `dispose` still gives its memory back.
    * @param tokens ids; may be empty where the session has a context
    * @throws TypeError, RangeError at once, for options and tokens; the iterator rejects with the abort reason,
    * NotFiniteError ERR_NOT_FINITE, what mask and detokenize throw, SessionBusyError, DisposedError
@@ -187,10 +195,18 @@ export class Session {
     this.#sequence.truncate(Math.min(length, this.#sequence.length));
   }
 
-  /** Gives the cache's pages back; a forward pass in flight ends first. A session that is forgotten does so by itself. */
+  /**
+   * Gives the cache's pages back, and its memory where no fork uses it; a forward pass in flight ends first. A session
+   * that is forgotten does so by itself.
+   */
   dispose(): void {
     this.#disposed = true;
-    if (!this.#passing) this.#sequence.release();
+    if (!this.#passing) this.#release();
+  }
+
+  #release(): void {
+    this.#sequence.release();
+    this.#cache.trim();
   }
 
   /** Checks tokens that are to be appended. */
@@ -270,7 +286,7 @@ export class Session {
     } finally {
       this.#passing = false;
       if (!done) this.#sequence.truncate(before);
-      if (this.#disposed) this.#sequence.release();
+      if (this.#disposed) this.#release();
     }
   }
 }

@@ -175,3 +175,22 @@ test('refuses wrong sizes and released sequences', () => {
   expectThrown(() => sequence.append(1), 'range', 'sequence');
   expectThrown(() => sequence.fork(), 'range', 'sequence');
 });
+
+test('trim gives the slabs back where no page is in use, and the cache goes on from nothing', () => {
+  const cache = new KvCache({ pageBytes: PAGE_BYTES, pagesPerSlab: 2, maxPages: 6 });
+  expect(cache.trim()).toBe(true);
+  const sequence = cache.sequence();
+  sequence.append(5 * PAGE_TOKENS);
+  const fork = sequence.fork();
+  sequence.release();
+  expect([cache.trim(), cache.bytesAllocated, cache.slabs.length]).toEqual([false, 6 * PAGE_BYTES, 3]);
+  const waiting = fork.fork();
+  fork.release();
+  waiting.truncate(0); // holds no page, but may be appended to later
+  expect([cache.trim(), cache.bytesAllocated, cache.slabs.length]).toEqual([true, 0, 0]);
+  expect([cache.pagesInUse, cache.pagesLeft]).toEqual([0, 6]);
+  waiting.append(6 * PAGE_TOKENS);
+  expect([...waiting.pages].sort()).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(contents(cache, waiting)).toEqual(Array(6 * PAGE_TOKENS).fill(0));
+  expect(() => waiting.append(1)).toThrow(CacheFullError);
+});

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Engine } from '../../lib/llm/engine.js';
@@ -315,6 +316,46 @@ test('dispose ends what is under way and refuses the rest', async () => {
   await expect(collect(stream)).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
   await expect(unread.next()).rejects.toMatchObject({ code: 'ERR_DISPOSED' });
   expect(() => engine.generate([1])).toThrow(expect.objectContaining({ code: 'ERR_DISPOSED' }));
+});
+
+test('an idle engine keeps its memory, dispose gives it back', async () => {
+  const engine = new Engine(new ToyDecoder());
+  await collect(engine.generate([1, 2], { seed: 1, maxTokens: 3 }));
+  await until(() => engine.stats.active === 0);
+  expect(engine.stats.cacheBytes).toBe(0);
+  expect(engine.stats.cacheBytesAllocated).toBeGreaterThan(0);
+  await engine.generate([1, 2], { seed: 1 }).next();
+  await engine.dispose();
+  expect(engine.stats.cacheBytesAllocated).toBe(0);
+});
+
+describe('the default limit of the cache', () => {
+  const decoder = new ToyDecoder({ maxLength: 64 }); // a full context takes four pages
+  afterEach(() => jest.restoreAllMocks());
+
+  /** Texts of a full context that are in the cache at a time, of six. */
+  async function most(free: number, inContainer = free): Promise<number> {
+    jest.spyOn(os, 'freemem').mockReturnValue(free);
+    jest.spyOn(process, 'availableMemory').mockReturnValue(inContainer);
+    const engine = new Engine(decoder, { maxSequences: 5 });
+    let active = 0;
+    const one = async (i: number): Promise<void> => {
+      for await (const each of engine.generate(toyTokens(10, i), { seed: 1 }))
+        if (each) active = Math.max(active, engine.stats.active);
+    };
+    await Promise.all([1, 2, 3, 4, 5, 6].map(one));
+    return active;
+  }
+
+  const context = 4 * decoder.pageBytes;
+  test.each([
+    ['maxSequences contexts where memory is plenty', 1e12, 1e12, 5],
+    ['half of the free memory', 6 * context, 1e12, 3],
+    ["half of the container's", 1e12, 4 * context + 100, 2],
+    ['one full context at least', 0, 0, 1],
+  ])('%s', async (_, free, inContainer, expected) => {
+    expect(await most(free, inContainer)).toBe(expected);
+  });
 });
 
 test('refuses wrong arguments at once', () => {

@@ -252,6 +252,32 @@ describe('one call at a time', () => {
   });
 });
 
+test('dispose gives the memory back when the last of a session and its forks is disposed of', async () => {
+  const session = new Session(new ToyDecoder());
+  await session.prefill(toyTokens(40, 1));
+  const fork = session.fork();
+  expect(session.stats.cacheBytesAllocated).toBeGreaterThanOrEqual(session.stats.cacheBytes);
+  session.dispose();
+  expect(fork.stats.cacheBytesAllocated).toBeGreaterThan(0);
+  const pass = fork.step(1);
+  fork.dispose();
+  expect(fork.stats.cacheBytesAllocated).toBeGreaterThan(0); // a pass is writing to it
+  await pass;
+  expect(fork.stats).toMatchObject({ cacheBytes: 0, cacheBytesAllocated: 0 });
+});
+
+test('an iterator that is dropped keeps the session busy, one that is returned does not', async () => {
+  const session = new Session(new ToyDecoder());
+  const text = session.generate([1, 2], { seed: 1 });
+  await text.next();
+  expect(() => session.rewind(0)).toThrow(expect.objectContaining({ code: 'ERR_SESSION_BUSY' }));
+  await text.return();
+  session.rewind(0);
+  await session.generate([1, 2], { seed: 1 }).next();
+  session.dispose();
+  expect(session.stats.cacheBytesAllocated).toBe(0);
+});
+
 test('refuses wrong arguments before anything is done', async () => {
   const decoder = new ToyDecoder({ maxLength: 40 });
   const session = new Session(decoder);
