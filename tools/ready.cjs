@@ -63,7 +63,7 @@ function ready() {
   }
   if (process.argv.includes('--install')) return;
   if (rebuild || newest(filesUnder(nativeSources, isNativeSource)) > oldest(nativeOutputs())) {
-    console.log('softlane: compiling the addon and the native tests (one to two minutes the first time)');
+    console.log('softlane: compiling the addon and the native tests (two to five minutes the first time)');
     buildNative();
   }
   if (rebuild || isDistStale()) {

@@ -43,6 +43,7 @@ export function weightTypeOf(name: string, w: unknown, type: unknown, option = '
   return type;
 }
 
+const MARK: unique symbol = Symbol.for('softlane.PackedWeights') as never;
 const KINDS = { f32: Float32Array, bf16: Uint16Array, f16: Uint16Array, int8: Int8Array } as const;
 
 /** The shape of a weight matrix. */
@@ -61,6 +62,12 @@ export interface WeightShape {
  * the same on every instruction set: it may be kept in a file or shared between workers.
  */
 export class PackedWeights {
+  /** Those of the other module format (import beside require) are the same: what counts is the mark, not the class. */
+  static [Symbol.hasInstance](value: unknown): boolean {
+    return typeof value === 'object' && value !== null && MARK in value;
+  }
+  /** @internal */
+  readonly [MARK] = true;
   /** Rows of the matrix: outputs. */
   readonly n: number;
   /** Columns of the matrix: inputs. */

@@ -211,6 +211,14 @@ function windowOf(fields: Fields, architecture: LlamaArchitecture, layers: numbe
   });
 }
 
+/**
+ * The end-of-text ids of a `generation_config.json`, which some chat models keep there alone.
+ * @throws CheckpointError where it is no JSON object or an id is no token
+ */
+export function parseGenerationEos(json: unknown, source = 'generation_config.json'): number[] {
+  return eosOf(Fields.of(json, source));
+}
+
 function eosOf(fields: Fields): number[] {
   const value = fields.get('eos_token_id');
   if (value === undefined || value === null) return [];

@@ -7,7 +7,7 @@ import { WEIGHT_TYPES, type PackedWeights } from '../kernels/weights.js';
 import { requireAsync, type AsyncOptions } from '../native.js';
 import { meanScoreMaxima } from './calibrate.js';
 import { loadWeights, type LoadWeightsOptions } from './checkpoint.js';
-import { parseConfig, type LlamaConfig } from './config.js';
+import { parseConfig, parseGenerationEos, type LlamaConfig } from './config.js';
 import { embeddedModelPath } from './embedded.js';
 import { Engine, type EngineOptions } from './engine.js';
 import { CheckpointError } from './error.js';
@@ -78,7 +78,8 @@ export class LlamaModel {
   }
 
   /**
-   * Loads a folder in Hugging Face's layout: `config.json` and safetensors, in one file or in shards. The files are
+   * Loads a folder in Hugging Face's layout: `config.json` (and the end-of-text ids of
+   * `generation_config.json`) and safetensors, in one file or in shards. The files are
    * streamed tensor by tensor; beside the model a few megabytes are held, and the event loop stays free.
    *
    * @param folder LlamaForCausalLM, MistralForCausalLM or Qwen2ForCausalLM
@@ -176,7 +177,10 @@ function modelOptions({ cache = 'f32', threads = 1 }: ModelOptions): Required<Mo
 async function readConfig(folder: string): Promise<LlamaConfig> {
   const path = join(folder, 'config.json');
   try {
-    return parseConfig(await readFile(path, 'utf8'), path);
+    const config = parseConfig(await readFile(path, 'utf8'), path);
+    const more = await generationEos(join(folder, 'generation_config.json'));
+    const eosTokenIds = Object.freeze([...new Set([...config.eosTokenIds, ...more])]);
+    return Object.freeze({ ...config, eosTokenIds });
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
     await stat(folder); // a folder that is not there is the system's error
@@ -185,6 +189,16 @@ async function readConfig(folder: string): Promise<LlamaConfig> {
       found: 'no such file',
       cause,
     });
+  }
+}
+
+/** End-of-text ids of the file beside the configuration, where there is one. */
+async function generationEos(path: string): Promise<number[]> {
+  try {
+    return parseGenerationEos(await readFile(path, 'utf8'), path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
   }
 }
 

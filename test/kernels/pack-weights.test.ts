@@ -10,6 +10,7 @@ import {
   quantizeWeightsAsync,
 } from '../../lib/index.js';
 import { expectClose, expectSameBits } from '../helpers/compare.js';
+import { expectCleanEnding, runCode } from '../helpers/child.js';
 import { onEveryIsa } from '../helpers/isa.js';
 import { normalRow } from '../helpers/rows.js';
 import { randomActivations, randomWeights } from '../helpers/weights.js';
@@ -179,4 +180,15 @@ onEveryIsa(() => {
       expect(embed(packed, new Int32Array(0))).toHaveLength(0);
     });
   });
+});
+
+it('weights packed by the other module format are taken for what they are', async () => {
+  const ending = await runCode(`
+    import('./dist/esm/lib/index.js').then((esm) => {
+      const packed = softlane.packWeights(new Float32Array(64).fill(1), { n: 8, k: 8 });
+      console.log(esm.gemm(new Float32Array(8).fill(1), packed)[7], packed instanceof esm.PackedWeights);
+    });
+  `);
+  expectCleanEnding(ending);
+  expect(ending.stdout.trim()).toBe('8 true');
 });

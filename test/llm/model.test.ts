@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -63,6 +63,18 @@ describe('LlamaModel.load', () => {
     expect(await Promise.all(types)).toEqual(['f32', 'bf16']);
     const error = await badCheckpoint(LlamaModel.load(tinyLlama));
     expect(error.message).toMatch(/model-bf16\.safetensors, model-f32\.safetensors/);
+  });
+
+  it('takes the end-of-text ids of generation_config.json beside those of config.json', async () => {
+    for (const name of ['config.json', 'model.safetensors'])
+      await copyFile(join(embeddedModelPath(), name), join(folder, name));
+    const write = (json: unknown) => writeFile(join(folder, 'generation_config.json'), JSON.stringify(json));
+    await write({ eos_token_id: [101, 10] });
+    expect((await LlamaModel.load(folder)).config.eosTokenIds).toEqual([101, 10]);
+    await write({ eos_token_id: 'none' });
+    expect((await badCheckpoint(LlamaModel.load(folder))).message).toMatch(
+      /generation_config\.json.*eos_token_id/s,
+    );
   });
 
   it('refuses folders without a model by name', async () => {
