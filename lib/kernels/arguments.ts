@@ -130,6 +130,7 @@ export function arrayOf<T extends ArrayBufferView>(
   value: unknown,
   kind: new (n: number) => T,
 ): T {
-  if (!check.isA(value, kind)) throw check.typeError(name, `a ${kind.name}`, value);
+  if (!check.isA(value, kind))
+    throw check.typeError(name, `${kind.name.startsWith('I') ? 'an' : 'a'} ${kind.name}`, value);
   return check.attached(name, value);
 }

@@ -33,13 +33,13 @@ export function weightTypeOf(name: string, w: unknown, type: unknown, option = '
       throw check.rangeError(option, `'${own}' for a ${own === 'f32' ? 'Float32Array' : 'Int8Array'}`, type);
     return own;
   }
-  if (type !== 'bf16' && type !== 'f16') {
+  if (type === undefined) throw check.typeError(option, `'bf16' or 'f16', the storage of "${name}"`, type);
+  if (type !== 'bf16' && type !== 'f16')
     throw check.typeError(
       name,
-      `a Uint16Array with ${option} 'bf16' or 'f16', a Float32Array or an Int8Array`,
+      `a ${type === 'f32' ? 'Float32Array' : 'Int8Array'} for ${option} '${type as string}'`,
       w,
     );
-  }
   return type;
 }
 
