@@ -1,31 +1,17 @@
 // An OpenAI-compatible server over a softlane engine. One process, one model; requests that are there at the same time
 // share forward passes (continuous batching), and each gets the text that it would get alone.
 //
-//   node examples/openai-server/server.mjs [MODEL_DIR] [--port 8080] [--host 127.0.0.1] [--threads 1] [--max-sequences 64]
+//   node examples/openai-server/server.mjs [MODEL_DIR] [--port 8080] [--host 127.0.0.1] [--threads N] [--max-sequences 64]
 import { randomInt, randomUUID } from 'node:crypto';
 import { once, setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
-import { basename } from 'node:path';
-import { parseArgs } from 'node:util';
-import { embeddedModelPath, LlamaModel } from 'softlane/llm';
 import { parseRequest, RequestError } from './request.mjs';
-import { loadTokenizer } from './tokenizer.mjs';
+import { end, listenProblem, loadModel, readOptions } from './start.mjs';
 
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    port: { type: 'string', default: '8080' },
-    host: { type: 'string', default: '127.0.0.1' },
-    threads: { type: 'string', default: '1' },
-    'max-sequences': { type: 'string', default: '64' },
-  },
-});
+const options = readOptions(process.argv.slice(2));
 const MOST_BODY_BYTES = 2 ** 20;
-const folder = positionals[0] ?? embeddedModelPath();
-const name = basename(folder);
-const tokenizer = loadTokenizer(folder);
-const model = await LlamaModel.load(folder, { threads: Number(flags.threads) });
-const engine = model.createEngine({ maxSequences: Number(flags['max-sequences']) });
+const { name, model, tokenizer } = await loadModel(options);
+const engine = model.createEngine({ maxSequences: options.maxSequences });
 const stopTokens = [...new Set([...model.config.eosTokenIds, ...tokenizer.endTokens])];
 const created = Math.floor(Date.now() / 1000);
 
@@ -197,8 +183,14 @@ const server = createServer((request, response) => {
     })
     .catch((error) => fail(response, error));
 });
-server.listen(Number(flags.port), flags.host, () => {
-  console.log(`${name} at http://${flags.host}:${server.address().port}/v1`);
+server.once('error', (error) => end(listenProblem(error, options)));
+server.listen(options.port, options.host, () => {
+  const template = tokenizer.templateSource;
+  const threads = `${options.threads} thread${options.threads === 1 ? '' : 's'}`;
+  process.stdout.write(
+    `${name} at http://${options.host}:${server.address().port}/v1, ${threads}\n` +
+      `chat: ${template ? `the template of ${template}` : 'no template, messages are joined by line breaks'}\n`,
+  );
 });
 
 for (const name of ['SIGINT', 'SIGTERM']) {

@@ -4,14 +4,40 @@ import { join } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 
-const json = (path) => (existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {});
+function json(path) {
+  if (!existsSync(path)) return {};
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`${path}: expected JSON: ${error.message}`);
+  }
+}
 const textOf = (token) => (typeof token === 'string' ? token : token?.content);
+
+/** The chat template and where it stands: a file of its own, or in the configuration, alone or the default of several. */
+function chatTemplate(folder, { chat_template: given }) {
+  const file = 'chat_template.jinja';
+  if (existsSync(join(folder, file))) return { text: readFileSync(join(folder, file), 'utf8'), source: file };
+  const source = 'tokenizer_config.json';
+  if (typeof given === 'string') return { text: given, source };
+  const text = Array.isArray(given) ? given.find((each) => each?.name === 'default')?.template : undefined;
+  return typeof text === 'string' ? { text, source: `${source}, the default of ${given.length}` } : undefined;
+}
+
+function compiled(folder, found) {
+  try {
+    return found && new Template(found.text);
+  } catch (error) {
+    throw new Error(`${folder}: the chat template of ${found.source}: ${error.message}`);
+  }
+}
 
 /** Reads tokenizer.json, and the chat template where there is one. */
 export function loadTokenizer(folder) {
   const config = json(join(folder, 'tokenizer_config.json'));
   const tokenizer = new Tokenizer({ added_tokens: [], ...json(join(folder, 'tokenizer.json')) }, config);
-  const template = typeof config.chat_template === 'string' ? new Template(config.chat_template) : undefined;
+  const found = chatTemplate(folder, config);
+  const template = compiled(folder, found);
   const special = new Set(
     [...tokenizer.get_added_tokens_decoder().values()].filter((t) => t.special).map((t) => t.id),
   );
@@ -22,6 +48,8 @@ export function loadTokenizer(folder) {
   const head = decodeAll(anchor).length;
   const eos = config.eos_token && tokenizer.token_to_id(textOf(config.eos_token));
   return {
+    /** Where the chat template stands; undefined where the model has none. */
+    templateSource: found?.source,
     encode: (text) => tokenizer.encode(text).ids,
     encodeChat(messages) {
       // A model without a template was not trained to chat: it goes on from what was said.
