@@ -5,7 +5,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { arrayOf, threadsOf } from './arguments.js';
+import { allocate, arrayOf, threadsOf } from './arguments.js';
 import {
   heads,
   pageTableOf,
@@ -123,11 +123,12 @@ function prepareAttention(q: Float32Array, source: Source, o: AttentionOptions):
   if (partials && (splits === 0 || queryTokens > 1))
     throw check.rangeError('partials', 'true only with a number of splits and one query token', partials);
   const parts = partials ? splits : 1;
-  const out = o.out === undefined ? new Float32Array(parts * rows * headDim) : o.out;
+  // Of a number of splits that nothing else bounds.
+  const out = o.out === undefined ? (allocate('f32', parts * rows * headDim) as Float32Array) : o.out;
   arrayOf('out', out, Float32Array);
   if (out.length !== parts * rows * headDim)
     throw check.rangeError('out', `${parts * rows * headDim} elements long`, out);
-  const logSumExp = new Float32Array(parts * rows);
+  const logSumExp = allocate('f32', parts * rows) as Float32Array;
   const sizes = Float64Array.of(
     batch,
     queryTokens,
@@ -296,10 +297,13 @@ export interface PrefillAttentionOptions extends Omit<
   length: number;
 }
 
-const asDecode = (given: PrefillAttentionOptions): DecodeAttentionOptions => {
+const asDecode = (q: Float32Array, given: PrefillAttentionOptions): DecodeAttentionOptions => {
   const o = check.options(given);
-  const { batch } = heads(o);
+  const { batch, queryHeads, headDim } = heads(o);
   const length = check.positiveInteger('length', o.length);
+  const elements = batch * length * queryHeads * headDim;
+  if (arrayOf('q', q, Float32Array).length !== elements)
+    throw check.rangeError('q', `${elements} elements long`, q);
   return { ...o, maxLength: length, queryTokens: length, lengths: new Int32Array(batch).fill(length) };
 };
 
@@ -315,7 +319,7 @@ export const prefillAttention = (
   k: CacheArray,
   v: CacheArray,
   options: PrefillAttentionOptions,
-): AttentionResult => decodeAttention(q, k, v, asDecode(options));
+): AttentionResult => decodeAttention(q, k, v, asDecode(q, options));
 
 /** Promise form of prefillAttention. */
 export const prefillAttentionAsync = async (
@@ -323,7 +327,7 @@ export const prefillAttentionAsync = async (
   k: CacheArray,
   v: CacheArray,
   options: PrefillAttentionOptions & AsyncOptions,
-): Promise<AttentionResult> => decodeAttentionAsync(q, k, v, { ...options, ...asDecode(options) });
+): Promise<AttentionResult> => decodeAttentionAsync(q, k, v, { ...options, ...asDecode(q, options) });
 
 /** Options of appendPaged. */
 export interface AppendPagedOptions extends PageTableOptions {

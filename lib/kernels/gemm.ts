@@ -4,7 +4,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { arrayOf, threadsOf } from './arguments.js';
+import { allocate, arrayOf, threadsOf } from './arguments.js';
 import { chooseKernel } from './dataflow.js';
 import type { GemmKernel } from './dataflow.js';
 import { PackedWeights, weightTypeOf } from './weights.js';
@@ -47,6 +47,13 @@ export interface GemmOptions {
 
 const KERNELS = ['auto', 'gemv', 'flat', 'blocked'] as const;
 
+/** What packed weights say themselves. */
+function requireNoScales(o: GemmOptions, packed: boolean, type: WeightType): void {
+  if (o.scales === undefined) return;
+  if (type !== 'int8') throw check.typeError('scales', 'given for int8 weights only', o.scales);
+  if (packed) throw check.typeError('scales', 'absent: packed weights have their own', o.scales);
+}
+
 /** n or k of packed weights, which an option may repeat. */
 function dimension(name: 'n' | 'k', w: unknown, o: GemmOptions): number {
   if (!(w instanceof PackedWeights)) return check.positiveInteger(name, o[name]);
@@ -54,6 +61,12 @@ function dimension(name: 'n' | 'k', w: unknown, o: GemmOptions): number {
   if (given !== undefined && given !== w[name])
     throw check.rangeError(name, `${w[name]}, as the weights were packed`, given);
   return w[name];
+}
+
+function requireRows(name: string, x: WeightArray, rows: number, cols: number, stride: number): void {
+  const needed = (rows - 1) * stride + cols;
+  if (x.length < needed)
+    throw check.rangeError(name, `at least ${needed} elements for ${rows} rows of ${cols}`, x);
 }
 
 function prepareGemm(
@@ -72,6 +85,10 @@ function prepareGemm(
   const m = o.m === undefined ? Math.floor(a.length / k) : check.positiveInteger('m', o.m);
   if (o.m === undefined && m * k !== a.length) throw check.rangeError('a', `a multiple of k = ${k} long`, a);
   const aStride = o.aStride === undefined ? k : check.positiveInteger('aStride', o.aStride);
+  // Before a result is allocated that these sizes would make too large.
+  if (m > 0) requireRows('a', a, m, k, aStride);
+  if (!packed) requireRows('w', w, n, k, k);
+  requireNoScales(o, packed, type);
   const scales = packed ? (type === 'int8' ? w.scales : undefined) : o.scales;
   const wish = check.oneOf('kernel', o.kernel ?? 'auto', KERNELS);
   const activation = check.oneOf('activation', o.activation ?? 'none', ACTIVATIONS);
@@ -80,7 +97,7 @@ function prepareGemm(
   for (const name of ['bias', 'residual', 'scales', 'out'] as const)
     if (o[name] !== undefined) arrayOf(name, o[name], Float32Array);
   const kernel = wish === 'auto' ? chooseKernel(Math.max(m, 1), { n, k, type, packed, threads }) : wish;
-  const out = o.out ?? new Float32Array(m * n);
+  const out = o.out ?? (allocate('f32', m * n) as Float32Array);
   if (out.length !== m * n) throw check.rangeError('out', `m * n = ${m * n} elements long`, out);
   const data = packed ? w.data : w;
   const args = [

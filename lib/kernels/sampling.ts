@@ -154,6 +154,8 @@ function prepareRows(
     throw check.rangeError('logits', expected, logits);
   }
   const topLogProbs = natural('topLogProbs', o.topLogProbs ?? 0);
+  const vocab = logits.length / given.length;
+  if (topLogProbs > vocab) throw check.rangeError('topLogProbs', `at most the ${vocab} ids`, topLogProbs);
   const rows = given.map((row, r) => {
     const options = check.options(row);
     const prefix = single ? '' : `rows[${r}].`;
@@ -205,7 +207,11 @@ export interface ProbabilityOptions extends DistributionOptions {
 }
 
 const prepareProbabilities = (logits: Floats, given?: ProbabilityOptions): Prepared<Float64Array> => {
-  const o = check.options(given);
+  const o = check.options<ProbabilityOptions & SampleOptions>(given);
+  // The options of `sample`, passed on as they are: what has no effect is told rather than ignored.
+  for (const name of ['uniform', 'seed', 'index', 'stream'] as const)
+    if (o[name] !== undefined)
+      throw check.typeError(name, 'absent: the probabilities do not depend on it', o[name]);
   const call = prepareRows(logits, [{ ...o, uniform: 0 }], { dtype: o.dtype }, true);
   const out = o.out ?? new Float64Array(logits.length);
   if (!check.isA(out, Float64Array)) throw check.typeError('out', 'a Float64Array', out);

@@ -256,7 +256,10 @@ function asWeights(data: SafetensorsData): Float32Array | Uint16Array {
   return data.BYTES_PER_ELEMENT === 2 ? (data as Uint16Array) : asFloat32(data);
 }
 
-/** Tensors that no layer uses, and an output matrix that is not the embedding although the configuration ties them. */
+/**
+ * Tensors that no layer uses, an output matrix that is not the embedding although the configuration ties them, and
+ * end-of-text ids that the vocabulary does not have.
+ */
 async function oddities(
   file: SafetensorsFile,
   config: LlamaConfig,
@@ -264,7 +267,10 @@ async function oddities(
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
   const used = new Set(expected.map(({ name }) => name));
-  const warnings: string[] = [];
+  const { vocabSize } = config;
+  const warnings = config.eosTokenIds
+    .filter((id) => id >= vocabSize)
+    .map((id) => `eos_token_id ${id} is outside the vocabulary of ${vocabSize} tokens: no text ends with it`);
   for (const [name, { dtype, shape }] of Object.entries(file.tensors)) {
     if (used.has(name) || name.endsWith('rotary_emb.inv_freq')) continue;
     if (name !== HEAD_NAME || !config.tieWordEmbeddings)

@@ -30,7 +30,7 @@ export interface GenerateOptions extends Omit<DistributionOptions, 'seen'> {
   seed?: number;
   /** Stream of the seed: several texts of one seed want a stream each. Default 0. */
   stream?: number;
-  /** Ids that end the text. Default: the model's end-of-text ids. */
+  /** Ids that end the text. Default: the model's end-of-text ids, as far as they are in its vocabulary. */
   stopTokens?: readonly number[];
   /** Runs of ids that end the text. Default: none. */
   stopSequences?: readonly (readonly number[])[];
@@ -112,7 +112,9 @@ function stopWatchOf(o: GenerateOptions, { vocabSize, eosTokens }: Decoder): Sto
   if (detokenize !== undefined && typeof detokenize !== 'function')
     throw check.typeError('detokenize', 'a function', detokenize);
   if (stop.length > 0 && !detokenize) throw check.typeError('detokenize', 'given where stop is', detokenize);
-  const stopTokens = tokenList('stopTokens', o.stopTokens ?? eosTokens, vocabSize);
+  // Some files name an id that the model has no row for: no text ends with it (see LlamaModel.warnings).
+  const own = eosTokens.filter((id) => id < vocabSize);
+  const stopTokens = tokenList('stopTokens', o.stopTokens ?? own, vocabSize);
   return new StopWatch({ stopTokens, stopSequences, stop, detokenize });
 }
 

@@ -1,5 +1,6 @@
 /** One context that grows: prefill, step, generate, fork, rewind. */
 import * as check from '../check.js';
+import { requireAsync } from '../native.js';
 import { KvCache } from './cache.js';
 import type { KvSequence } from './cache.js';
 import type { Decoder, DecodeOptions, DecoderModel } from './decoder.js';
@@ -109,11 +110,12 @@ export class Session {
    * Appends tokens to the context.
    * @param tokens ids; none asks for the logits after the last token that is there
    * @returns [vocabulary] logits after the last token, or [tokens, vocabulary] after each
-   * @throws RangeError for ids outside the vocabulary or more than the context holds, before anything is done; the abort
-   * reason; SessionBusyError ERR_SESSION_BUSY, DisposedError ERR_DISPOSED
+   * @throws RangeError for ids outside the vocabulary or more than the context holds, TypeError, both before anything is
+   * done; the abort reason; SessionBusyError ERR_SESSION_BUSY, DisposedError ERR_DISPOSED
    */
   async prefill(tokens: ArrayLike<number>, options?: PrefillOptions): Promise<Float32Array> {
     const o = check.options(options);
+    requireAsync({ signal: o.signal });
     const wanted = check.oneOf('logits', o.logits ?? 'last', ['last', 'all']);
     const ids = this.#admit(tokens);
     return this.#alone('prefill', async () => this.#feed(ids, wanted, o.signal));
@@ -127,6 +129,7 @@ export class Session {
    */
   async step(token: number | ArrayLike<number>, options?: { signal?: AbortSignal }): Promise<Float32Array> {
     const o = check.options(options);
+    requireAsync({ signal: o.signal });
     const ids = this.#admit(typeof token === 'number' ? [token] : token);
     return this.#alone('step', async () => this.#feed(ids, 'last', o.signal));
   }

@@ -3,6 +3,8 @@
  * tokens that are no whole characters yet.
  */
 
+import * as check from '../check.js';
+
 /** Turns token ids into text, as a tokenizer's `decode` does. */
 export type Detokenize = (tokens: number[]) => string;
 
@@ -52,7 +54,7 @@ export class TextOfTokens {
     this.#detokenize = detokenize;
   }
 
-  /** The characters that the token settles. */
+  /** The characters that the token settles. @throws TypeError where detokenize returns no string; what it throws */
   push(token: number): string {
     this.#window.push(token);
     const text = this.#decode();
@@ -78,7 +80,11 @@ export class TextOfTokens {
   }
 
   #decode(): string {
-    return this.#window.length === 0 ? '' : this.#detokenize([...this.#window]);
+    if (this.#window.length === 0) return '';
+    const text: unknown = this.#detokenize([...this.#window]);
+    if (typeof text === 'string') return text;
+    if (text instanceof Promise) text.catch(() => undefined); // what comes of it concerns nobody
+    throw check.typeError('detokenize', 'a synchronous function that returns a string', text);
   }
 }
 

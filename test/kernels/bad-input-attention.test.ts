@@ -289,3 +289,37 @@ describe('mergeAttention', () => {
     [],
   );
 });
+
+const prefill: GoodCall = {
+  name: 'prefillAttention',
+  arrays: () => ({ q: new Float32Array(96), k: new Float32Array(96), v: new Float32Array(96) }),
+  options: () => ({ batch: 2, queryHeads: 2, kvHeads: 2, headDim: 8, length: 3 }),
+};
+
+describe('sizes that no memory holds are refused by name, without out too', () => {
+  refuses(
+    [
+      ...[decode, paged].flatMap((good) =>
+        badCalls(good, [
+          {
+            what: '2^50 partial results',
+            kind: 'range',
+            blames: ['out', 'splits'],
+            change: { splits: 2 ** 50, partials: true, out: undefined },
+          },
+          {
+            what: '2^40 sequences',
+            kind: 'range',
+            blames: ['batch', 'q', 'keys', 'pageTable', 'lengths'],
+            change: { batch: 2 ** 40, out: undefined },
+          },
+        ]),
+      ),
+      ...badCalls(prefill, [
+        ...wrong('batch', 'range', [2 ** 40, 2 ** 52], ['q', 'batch']),
+        ...wrong('length', 'range', [2 ** 31, 2 ** 52], ['q', 'length']),
+      ]),
+    ],
+    [out],
+  );
+});

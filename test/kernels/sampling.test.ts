@@ -15,7 +15,7 @@ import { Philox } from '../../lib/random.js';
 import { flashFixture } from '../helpers/flash-fixtures.js';
 import { onEveryIsa } from '../helpers/isa.js';
 import { memo } from '../helpers/memo.js';
-import { expectThrown } from '../helpers/refused.js';
+import { expectRejected, expectThrown } from '../helpers/refused.js';
 import * as reference from '../reference/sampling.js';
 
 interface Case {
@@ -266,10 +266,21 @@ test.each<[string, object, 'type' | 'range']>([
   ['seed', { uniform: undefined }, 'type'],
   ['seed', { uniform: undefined, seed: -1 }, 'range'],
   ['topLogProbs', { topLogProbs: 5 }, 'range'],
+  ['topLogProbs', { topLogProbs: 1e12 }, 'range'],
 ])('refuses %s: %j', (name, o, kind) => {
   const logits = new Float32Array([1, 2, 3, 4]);
   expectThrown(() => sample(logits, { uniform: 0.5, ...o }), kind, name);
 });
+
+test.each([{ uniform: 0 }, { seed: 5 }, { index: 1 }, { stream: 2 }])(
+  'sampleProbabilities refuses %j, on which nothing depends',
+  async (o) => {
+    const [[name]] = Object.entries(o);
+    const logits = new Float32Array([1, 2, 3, 4]);
+    expectThrown(() => sampleProbabilities(logits, o as object), 'type', name);
+    await expectRejected(async () => sampleProbabilitiesAsync(logits, o as object), 'type', name);
+  },
+);
 
 test('refuses wrong shapes and names the row of a wrong option', () => {
   const logits = new Float32Array(6);

@@ -227,6 +227,16 @@ describe('loadWeights', () => {
       expect(warnings).toEqual(['tensor "model.vision.weight" [2, 1] of F32 is not used']);
     });
 
+    it('of end-of-text ids outside the vocabulary', async () => {
+      const json = { ...SMALL, eos_token_id: [1, 50, 49, 128_009] };
+      const { warnings } = await load(randomTensors(config), json);
+      expect(warnings).toEqual(
+        [50, 128_009].map(
+          (id) => `eos_token_id ${id} is outside the vocabulary of 50 tokens: no text ends with it`,
+        ),
+      );
+    });
+
     it('of an output matrix that is not the embedding, and follows the configuration', async () => {
       const tensors = randomTensors(parseConfig(tied));
       const embedding = tensors['model.embed_tokens.weight'];

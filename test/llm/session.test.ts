@@ -1,4 +1,5 @@
 import { NotFiniteError } from '../../lib/kernels/not-finite.js';
+import type { GeneratedToken } from '../../lib/llm/generate.js';
 import { Session } from '../../lib/llm/session.js';
 import { sample, uniformAt } from '../../lib/kernels/sampling.js';
 import { expectRejected, expectThrown } from '../helpers/refused.js';
@@ -278,6 +279,27 @@ test('an iterator that is dropped keeps the session busy, one that is returned d
   expect(session.stats.cacheBytesAllocated).toBe(0);
 });
 
+test('end-of-text ids outside the vocabulary end nothing, and are no mistake of the caller', async () => {
+  const text = async (eosTokens: number[]): Promise<GeneratedToken[]> =>
+    collect(new Session(new ToyDecoder({ eosTokens })).generate([1, 2], { seed: 1, maxTokens: 20 }));
+  const whole = await text([]);
+  expect(await text([50, 2 ** 31 - 1])).toEqual(whole);
+  const stopped = await text([50, whole[4].token]);
+  expect(stopped.at(-1)).toMatchObject({ token: whole[4].token, finishReason: 'stop', stopLength: 1 });
+});
+
+test.each<[string, () => unknown]>([
+  ['nothing', () => undefined],
+  ['a number', () => 5],
+  ['bytes', () => Buffer.from('a')],
+  ['a promise', async () => 'a'],
+  ['a promise that fails', async () => Promise.reject(new Error('late'))],
+])('a detokenize that returns %s is named', async (_, returns) => {
+  const detokenize = returns as () => string;
+  const text = new Session(new ToyDecoder()).generate([1, 2], { seed: 1, detokenize });
+  await expectRejected(() => text.next(), 'type', 'detokenize');
+});
+
 test('refuses wrong arguments before anything is done', async () => {
   const decoder = new ToyDecoder({ maxLength: 40 });
   const session = new Session(decoder);
@@ -288,6 +310,11 @@ test('refuses wrong arguments before anything is done', async () => {
   await expectRejected(() => session.prefill(toyTokens(41, 1)), 'range', 'tokens');
   await expectRejected(() => session.prefill([1], { logits: 'first' as 'last' }), 'range', 'logits');
   await expectRejected(() => session.step(-1), 'range', 'tokens[0]');
+  for (const signal of [5, {}, null]) {
+    const options = { signal: signal as unknown as AbortSignal };
+    await expectRejected(() => session.prefill([1], options), 'type', 'signal');
+    await expectRejected(() => session.step(1, options), 'type', 'signal');
+  }
   expectThrown(() => session.generate(toyTokens(40, 1)), 'range', 'tokens');
   for (const [name, options, kind] of [
     ['maxTokens', { maxTokens: 0 }, 'range'],
