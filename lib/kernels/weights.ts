@@ -5,7 +5,7 @@ import * as check from '../check.js';
 import { largeArray } from '../large-array.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { arrayOf, threadsOf } from './arguments.js';
+import { allocate, arrayOf, threadsOf } from './arguments.js';
 
 /** Storage of weights: float32, bf16 or f16 bit patterns in a Uint16Array, int8 with a float32 scale for each row. */
 export type WeightType = 'f32' | 'bf16' | 'f16' | 'int8';
@@ -122,6 +122,13 @@ export class PackedWeights {
   }
 }
 
+/** Scales belong to int8 alone: given for other weights they would be passed over, and the caller not know. */
+function requireScales(scales: unknown, type: WeightType): Float32Array | undefined {
+  if (scales === undefined) return undefined;
+  if (type !== 'int8') throw check.typeError('scales', 'given for int8 weights only', scales);
+  return arrayOf('scales', scales, Float32Array);
+}
+
 /** Options of packWeightRows. */
 export interface PackRowsOptions {
   /** First row of the packed matrix to be filled; default 0. */
@@ -151,7 +158,7 @@ function prepareRows(
   if (rows !== 0) check.positiveInteger('rows', rows);
   if (rows * target.k !== w.length)
     throw check.rangeError('w', `rows * k = ${rows * target.k} elements long`, w);
-  const scales = o.scales === undefined ? undefined : arrayOf('scales', o.scales, Float32Array);
+  const scales = requireScales(o.scales, type);
   if (scales && scales.length < rows)
     throw check.rangeError('scales', `at least ${rows} elements long`, scales);
   const outScales = target.type === 'int8' ? target.scales : undefined;
@@ -196,6 +203,7 @@ function preparePack(w: WeightArray, given: PackOptions): Prepared<PackedWeights
   const n = check.positiveInteger('n', o.n);
   const k = check.positiveInteger('k', o.k);
   if (w.length !== n * k) throw check.rangeError('w', `n * k = ${n * k} elements long`, w);
+  requireScales(o.scales, type); // before anything is allocated
   if (type === 'int8' && o.scales === undefined)
     throw check.typeError('scales', 'a Float32Array for int8 weights', o.scales);
   const target = PackedWeights.allocate({ n, k, type: check.oneOf('to', o.to ?? type, WEIGHT_TYPES) });
@@ -285,22 +293,25 @@ function prepareEmbed(
   tokens: Int32Array,
   given?: EmbedOptions,
 ): Prepared<Float32Array> {
+  const o = check.options<Partial<EmbedOptions>>(given);
   arrayOf('tokens', tokens, Int32Array);
   if (table instanceof PackedWeights) {
     const { data, scales, n, k, type } = table;
+    if (o.scales !== undefined)
+      throw check.typeError('scales', 'absent: packed weights have their own', o.scales);
     requireTokens(tokens, n);
-    const out = new Float32Array(tokens.length * k);
+    const out = allocate('f32', tokens.length * k) as Float32Array;
     const args = [data, type === 'int8' ? scales : undefined, tokens, out, n, k, type, true];
     return { operation: 'gatherRows', args, result: out };
   }
-  const o = check.options<Partial<EmbedOptions>>(given);
   const type = weightTypeOf('table', table, o.type);
   const n = check.positiveInteger('n', o.n);
   const k = check.positiveInteger('k', o.k);
   if (table.length < n * k) throw check.rangeError('table', `at least n * k = ${n * k} elements long`, table);
+  const scales = requireScales(o.scales, type);
   requireTokens(tokens, n);
-  const out = new Float32Array(tokens.length * k);
-  return { operation: 'gatherRows', args: [table, o.scales, tokens, out, n, k, type, false], result: out };
+  const out = allocate('f32', tokens.length * k) as Float32Array;
+  return { operation: 'gatherRows', args: [table, scales, tokens, out, n, k, type, false], result: out };
 }
 
 /**

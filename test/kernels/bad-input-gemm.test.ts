@@ -1,4 +1,4 @@
-import { gemm, packWeights, PackedWeights, packWeightRows, quantizeWeights } from '../../lib/index.js';
+import { embed, gemm, packWeights, PackedWeights, packWeightRows, quantizeWeights } from '../../lib/index.js';
 import { badCalls, type GoodCall, refuses, wrong } from '../helpers/bad-calls.js';
 import { detach, resizable } from '../helpers/errors.js';
 import { expectThrown } from '../helpers/refused.js';
@@ -169,6 +169,22 @@ describe('packWeights', () => {
     ],
     [],
   );
+
+  it('scales of weights that have none are refused, not passed over', () => {
+    const scales = new Float32Array(N);
+    const w = new Float32Array(N * K);
+    const shape = { n: N, k: K, scales };
+    expectThrown(() => packWeights(w, shape), 'type', 'scales');
+    expectThrown(() => packWeights(w, { ...shape, to: 'int8' }), 'type', 'scales');
+    expectThrown(() => packWeights(new Uint16Array(N * K), { ...shape, type: 'bf16' }), 'type', 'scales');
+    expectThrown(() => quantizeWeights(w, shape), 'type', 'scales');
+    for (const type of ['f32', 'int8'] as const) {
+      const target = PackedWeights.allocate({ n: N, k: K, type });
+      expectThrown(() => packWeightRows(target, w, { scales }), 'type', 'scales');
+      expectThrown(() => embed(target, Int32Array.of(0), shape), 'type', 'scales');
+    }
+    expectThrown(() => embed(w, Int32Array.of(0), shape), 'type', 'scales');
+  });
 
   it('quantizeWeights checks what it is given', () => {
     const quantize = (w: unknown, change: object = {}): (() => unknown) => {
