@@ -139,7 +139,7 @@ describe('softlane generate', () => {
       /^loading {2}\S+ m?s, \d+ % of the time\nprompt {3}16 tokens, \S+ ms to the first token, \d+ %\n/,
     );
     expect(stderr).toMatch(/\ntext {5}240 tokens, .*, \d+ %, \S+ tokens per second\n/);
-    expect(stderr).toMatch(/\nmodel {4}1\.9 MB of weights, 240 forward passes, seed 1\n/);
+    expect(stderr).toMatch(/\nmodel {4}1\.9 MB of weights, \d+ threads?, 240 forward passes, seed 1\n/);
     expect(stderr).toMatch(/\nended {4}length \(the context of 256 tokens is full\)\n$/);
   });
 
@@ -201,6 +201,53 @@ describe('softlane generate', () => {
     expect(stdout).not.toContain('--- 4000 of');
   });
 
+  it('Ctrl-C leaves what there is: objects that say so, and statistics', async () => {
+    // Texts that end at a full stop end one by one: at any time some are in the middle.
+    const args = [
+      'generate',
+      '--prompt',
+      'And',
+      '--n',
+      '4000',
+      '--seed',
+      '1',
+      '--json',
+      '--stats',
+      '--stop',
+      '.',
+    ];
+    const { code, stdout, stderr } = await softlane(args, {
+      onStart: (child) => child.stdout!.once('data', () => child.kill('SIGINT')),
+    });
+    expect(code).toBe(130);
+    const objects = stdout
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Line);
+    const cut = objects.filter(({ finishReason }) => finishReason === 'interrupted');
+    expect(cut.length).toBeGreaterThan(0);
+    expect(objects.length).toBeLessThan(4000); // those that had not begun are left out
+    for (const { tokens, text } of cut) {
+      expect(tokens.length).toBeGreaterThan(0);
+      expect(text).not.toContain('.');
+    }
+    const { tokens, index } = cut[0];
+    const whole = await written('And', { seed: 1, stream: index });
+    expect(whole.startsWith(new TextDecoder().decode(Uint8Array.from(tokens)))).toBe(true);
+    const total = objects.reduce((sum, each) => sum + each.tokens.length, 0);
+    expect(stderr).toContain(`\ntext     ${total} tokens, `);
+    expect(stderr).toMatch(/\nended .*interrupted\nsoftlane: stopped by SIGINT before the end\n$/);
+  });
+
+  it("takes the pool's threads unless told otherwise", async () => {
+    const args = [...asked, '--temperature', '0', '--max-tokens', '9', '--stats'];
+    const env = { SOFTLANE_THREADS: '3' };
+    const [pool, one] = [await softlane(args, { env }), await softlane([...args, '--threads', '1'], { env })];
+    expect(pool.stderr).toMatch(/\nmodel .*, 3 threads, /);
+    expect(one.stderr).toMatch(/\nmodel .*, 1 thread, /);
+    expect([pool.code, pool.stdout]).toEqual([0, one.stdout]);
+  });
+
   it('a reader that has had enough is no error', async () => {
     const { code, stderr } = await softlane(['generate', '--prompt', 'And', '--n', '300', '--seed', '1'], {
       onStart: (child) => child.stdout!.once('data', () => child.stdout!.destroy()),
@@ -234,7 +281,15 @@ describe('softlane generate refuses with one line', () => {
   it('models that are none', async () => {
     const none = join(folder, 'nothing');
     expect(await refused(1, 'generate', none, '--prompt', 'a')).toContain(
-      'tokenizer.json: expected the tokenizer of the model, received no such file',
+      'nothing: no such folder; softlane does not download models',
+    );
+    const file = join(folder, 'model.gguf');
+    await writeFile(file, 'GGUF');
+    expect(await refused(1, 'generate', file, '--prompt', 'a')).toContain(
+      'model.gguf: expected the folder of a model, received a file',
+    );
+    expect(await refused(1, 'generate', folder, '--prompt', 'a')).toContain(
+      'config.json: expected the configuration of the model, received no such file',
     );
     const half = join(folder, 'half');
     await cp(embeddedModelPath(), half, { recursive: true });
@@ -243,14 +298,16 @@ describe('softlane generate refuses with one line', () => {
     expect(await refused(1, 'generate', half, '--prompt', 'a')).toMatch(
       /model\.safetensors.* expected .* received/,
     );
-    await rm(join(half, 'config.json'));
-    expect(await refused(1, 'generate', half, '--prompt', 'a')).toMatch(/ENOENT.*config\.json/);
     await writeFile(join(half, 'tokenizer.json'), '{"model": {"type": "Nope"}}');
     expect(await refused(1, 'generate', half, '--prompt', 'a')).toContain(
       'tokenizer.json: expected a tokenizer',
     );
     await writeFile(join(half, 'tokenizer.json'), '[');
     expect(await refused(1, 'generate', half, '--prompt', 'a')).toContain('tokenizer.json: expected JSON');
+    await rm(join(half, 'tokenizer.json'));
+    expect(await refused(1, 'generate', half, '--prompt', 'a')).toContain(
+      'tokenizer.json: expected the tokenizer of the model, received no such file',
+    );
   });
 
   it('a tokenizer that has more ids than the model', async () => {

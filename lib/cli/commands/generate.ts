@@ -16,6 +16,8 @@ byte. Without --prompt and --prompt-file the prompt is read from stdin; one line
 A text ends with the reason 'stop' at an end-of-text token or a --stop string, else with 'length': at --max-tokens, or
 where the context is full, prompt included (256 tokens with the model that comes with the package).
 
+Ctrl-C ends the texts where they are: with --json the object says finishReason "interrupted", and --stats counts as usual.
+
 The same --seed gives the same text, whatever --n and --threads are: text i of several takes stream i of the seed.
 
 Examples:
@@ -50,7 +52,11 @@ export function register(program: Command): void {
       new Option('--weights <type>', 'hold weights as (default: as they are stored)').choices(WEIGHTS),
     )
     .addOption(new Option('--cache <type>', 'hold keys and values as').choices(WEIGHTS).default('f32'))
-    .option('--threads <n>', 'threads to compute with', positiveInteger, 1)
+    .option(
+      '--threads <n>',
+      "threads to compute with (default: the size of softlane's pool, as `softlane info` shows it)",
+      positiveInteger,
+    )
     .option(
       '--logprobs <n>',
       'print a line a token with its log-probability and the n most probable tokens',

@@ -14,8 +14,10 @@ import {
 } from '../../llm/index.js';
 import type { WeightType } from '../../kernels/weights.js';
 import { CliError } from '../errors.js';
+import { threads as poolThreads } from '../../machine.js';
 import { interruptible } from '../interrupt.js';
 import { watched } from '../watched.js';
+import { requireModelFolder } from './folder.js';
 import { logprobLine, OrderedWriter, timingOf, tokenReport, type Sample } from './output.js';
 import { messagesOf, readPrompt, type PromptFlags } from './prompt.js';
 import { statLines } from './stats.js';
@@ -34,7 +36,7 @@ export interface GenerateFlags extends PromptFlags {
   n: number;
   weights?: WeightType;
   cache: CacheType;
-  threads: number;
+  threads?: number;
   logprobs?: number;
   stream: boolean;
   stats: boolean;
@@ -73,31 +75,54 @@ function stopTokens(model: LlamaModel, codec: TextCodec): number[] {
 interface Job {
   engine: Engine;
   prompt: number[];
-  options: GenerateOptions;
+  options: GenerateOptions & { signal: AbortSignal };
   decode: TextCodec['decode'];
   flags: GenerateFlags;
   seed: number;
   writer: OrderedWriter;
 }
 
+/** Adds the tokens of a text to a sample, and shows them. Where the signal aborts, the sample is as far as it came. */
+async function fill(
+  sample: Sample,
+  { engine, prompt, options, ...job }: Job,
+  started: number,
+): Promise<void> {
+  const { flags, writer, decode } = job;
+  try {
+    for await (const token of engine.generate(prompt, { ...options, stream: sample.index })) {
+      sample.lastTokenMs = performance.now() - started;
+      if (sample.tokens.length === 0) sample.firstTokenMs = sample.lastTokenMs;
+      sample.tokens.push(token.token);
+      sample.text += token.text ?? '';
+      sample.finishReason = token.finishReason;
+      const report = flags.logprobs === undefined ? undefined : tokenReport(token, decode);
+      if (report) sample.logprobs.push(report);
+      if (!flags.json)
+        await writer.write(
+          sample.index,
+          report ? `${logprobLine(report)}\n` : (token.text ?? ''),
+          options.signal,
+        );
+    }
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
+    sample.finishReason ??= 'interrupted';
+  }
+}
+
 /** Writes one of the texts, as its turn comes, and gives what became of it. */
 async function writeSample(job: Job, index: number, started: number): Promise<Sample> {
-  const { flags, writer, decode, options } = job;
-  const { signal } = options;
+  const { flags, writer, options } = job;
   const sample: Sample = { index, tokens: [], text: '', logprobs: [], firstTokenMs: 0, lastTokenMs: 0 };
-  for await (const token of job.engine.generate(job.prompt, { ...options, stream: index })) {
-    sample.lastTokenMs = performance.now() - started;
-    if (sample.tokens.length === 0) sample.firstTokenMs = sample.lastTokenMs;
-    sample.tokens.push(token.token);
-    sample.text += token.text ?? '';
-    sample.finishReason = token.finishReason;
-    const report = flags.logprobs === undefined ? undefined : tokenReport(token, decode);
-    if (report) sample.logprobs.push(report);
-    if (!flags.json)
-      await writer.write(index, report ? `${logprobLine(report)}\n` : (token.text ?? ''), signal);
+  await fill(sample, job, started);
+  // Of texts that were cut short, those that had not begun are left out, but there is always an object for the first.
+  if (sample.finishReason !== 'interrupted') {
+    await writer.end(index, options.signal, flags.json ? `${JSON.stringify(jsonOf(sample, job))}\n` : '');
+  } else if (flags.json) {
+    const shown = sample.tokens.length > 0 || index === 0;
+    await writer.end(index, options.signal, shown ? `${JSON.stringify(jsonOf(sample, job))}\n` : '');
   }
-  if (flags.json) await writer.write(index, `${JSON.stringify(jsonOf(sample, job))}\n`, signal);
-  await writer.end(index, signal);
   return sample;
 }
 
@@ -123,12 +148,13 @@ function headings({ n, json }: GenerateFlags): string[] {
 /** Runs the command. @throws CliError, and what the library throws */
 export async function generate(folder: string | undefined, flags: GenerateFlags): Promise<void> {
   const started = performance.now();
-  const text = await interruptible((signal) => readPrompt(flags, signal));
   const path = folder ?? embeddedModelPath();
+  await requireModelFolder(path);
+  const text = await interruptible((signal) => readPrompt(flags, signal));
   const codec = await loadTokenizer(path);
   // What is wrong with the prompt is said before gigabytes are loaded.
   const prompt = promptTokens(text, flags, codec, await readConfig(path));
-  const { weights, cache, threads, n } = flags;
+  const { weights, cache, threads = poolThreads(), n } = flags;
   const model = await watched('loading', async (watch) =>
     LlamaModel.load(path, { weights, cache, threads, ...watch }),
   );
@@ -141,24 +167,26 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
   const sampling = { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop };
   const loaded = performance.now();
   try {
-    const samples = await interruptible(async (signal) => {
+    await interruptible(async (signal) => {
       setMaxListeners(0, signal); // one a text
-      const options: GenerateOptions = {
+      const options = {
         ...sampling,
         seed,
         stopTokens: stopTokens(model, codec),
-        detokenize: (tokens) => codec.decode(tokens),
+        detokenize: (tokens: readonly number[]) => codec.decode(tokens),
         topLogProbs: flags.logprobs,
         signal,
       };
       const job: Job = { engine, prompt, options, decode: (ids) => codec.decode(ids), flags, seed, writer };
       const indices = Array.from({ length: n }, (_, i) => i);
-      return Promise.all(indices.map(async (index) => writeSample(job, index, loaded)));
+      const samples = await Promise.all(indices.map(async (index) => writeSample(job, index, loaded)));
+      if (flags.stats) {
+        writer.closeLine();
+        const facts = { model, samples, prompt: prompt.length, seed, passes: engine.stats.passes };
+        process.stderr.write(statLines({ ...facts, loadMs: loaded - started }).join('\n') + '\n');
+      }
+      if (samples.some(({ finishReason }) => finishReason === 'interrupted')) signal.throwIfAborted();
     });
-    if (flags.stats) {
-      const facts = { model, samples, prompt: prompt.length, seed, passes: engine.stats.passes };
-      process.stderr.write(statLines({ ...facts, loadMs: loaded - started }).join('\n') + '\n');
-    }
   } finally {
     writer.closeLine(); // a text that was cut short is not to share its line with what the shell prints
     await engine.dispose();

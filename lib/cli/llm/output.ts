@@ -10,7 +10,8 @@ export interface Sample {
   tokens: number[];
   text: string;
   logprobs: TokenReport[];
-  finishReason?: FinishReason;
+  /** Why it ended; 'interrupted' by a signal such as Ctrl-C. Absent: it has not. */
+  finishReason?: FinishReason | 'interrupted';
   /** Milliseconds from the beginning of all texts to the first token of this one, and to its last. */
   firstTokenMs: number;
   lastTokenMs: number;
@@ -44,8 +45,9 @@ export function logprobLine({ text, logprob, top = [] }: TokenReport): string {
   return `${logprob.toFixed(4).padStart(9)}  ${JSON.stringify(text).padEnd(12)}  ${alternatives.join('  ')}`.trimEnd();
 }
 
-/** Rates of a sample, as `--json` prints them. */
+/** Rates of a sample, as `--json` prints them; none of one without a token. */
 export function timingOf({ tokens, firstTokenMs, lastTokenMs }: Sample): Record<string, number> {
+  if (tokens.length === 0) return {};
   const round = (value: number): number => Number(value.toFixed(3));
   const timing = { firstTokenMs: round(firstTokenMs), totalMs: round(lastTokenMs) };
   if (tokens.length < 2) return timing;
@@ -78,15 +80,16 @@ export class OrderedWriter {
     this.#ended = headings.map(() => false);
   }
 
-  /** Adds to a text. Resolves when the sink wants more. */
+  /** Adds to a text. Resolves when the sink wants more, or the signal aborts. */
   async write(index: number, text: string, signal?: AbortSignal): Promise<void> {
     this.#pending[index] += text;
     if (this.#live && index === this.#current) this.#flush();
     await this.#drained(signal);
   }
 
-  /** Ends a text; what waited behind it is written. */
-  async end(index: number, signal?: AbortSignal): Promise<void> {
+  /** Ends a text, perhaps with a last part; what waited behind it is written. Resolves as `write` does. */
+  async end(index: number, signal?: AbortSignal, rest = ''): Promise<void> {
+    this.#pending[index] += rest;
     this.#ended[index] = true;
     while (this.#ended[this.#current]) {
       this.#flush();
@@ -113,8 +116,12 @@ export class OrderedWriter {
   }
 
   async #drained(signal: AbortSignal | undefined): Promise<void> {
-    if (!this.#sink.writableNeedDrain) return;
+    if (!this.#sink.writableNeedDrain || signal?.aborted) return;
     this.#drain ??= once(this.#sink, 'drain', { signal }).finally(() => (this.#drain = undefined));
-    await this.#drain;
+    try {
+      await this.#drain;
+    } catch (error) {
+      if (!signal?.aborted) throw error; // what is still written afterwards does not wait for the reader
+    }
   }
 }

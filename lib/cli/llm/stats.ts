@@ -3,7 +3,7 @@ import type { LlamaModel } from '../../llm/index.js';
 import { counted } from '../elastic/output.js';
 import type { Sample } from './output.js';
 
-/** What is known when all texts are written. */
+/** What is known when all texts are written, or as far as they are. */
 export interface Facts {
   model: LlamaModel;
   samples: readonly Sample[];
@@ -19,7 +19,15 @@ export interface Facts {
 const time = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`);
 
 /** Where the time went: loading, the prompt (up to the first token), the rest of the texts. One line each. */
-export function statLines({ model, samples, prompt, seed, passes, loadMs }: Facts): string[] {
+export function statLines({ model, samples: all, prompt, seed, passes, loadMs }: Facts): string[] {
+  // Texts that were interrupted before their first token have no times.
+  const samples = all.filter(({ tokens }) => tokens.length > 0);
+  if (samples.length === 0)
+    return [
+      `loading  ${time(loadMs)}`,
+      `prompt   ${counted(prompt, 'token')}`,
+      `ended    before the first token`,
+    ];
   const promptMs = Math.min(...samples.map(({ firstTokenMs }) => firstTokenMs));
   const totalMs = Math.max(...samples.map(({ lastTokenMs }) => lastTokenMs));
   const decodeMs = totalMs - promptMs;
@@ -36,7 +44,8 @@ export function statLines({ model, samples, prompt, seed, passes, loadMs }: Fact
   lines.push(`text     ${counted(tokens, 'token')}, ${time(decodeMs)}, ${share(decodeMs)}${rate}`);
   const megabytes = (model.bytes.weights / 1e6).toFixed(1);
   lines.push(
-    `model    ${megabytes} MB of weights, ${counted(passes, 'forward pass', 'forward passes')}, seed ${seed}`,
+    `model    ${megabytes} MB of weights, ${counted(model.threads, 'thread')}, ` +
+      `${counted(passes, 'forward pass', 'forward passes')}, seed ${seed}`,
   );
   lines.push(`ended    ${samples.map((sample) => reason(sample, prompt, model)).join(', ')}`);
   return lines;
