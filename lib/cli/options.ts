@@ -55,6 +55,22 @@ export function share(text: string): number {
   return value;
 }
 
+/** A number in (0, 1]. */
+export function positiveShare(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 1))
+    throw new InvalidArgumentError('It must be a number above 0 and at most 1.');
+  return value;
+}
+
+/** The temperature of sampling: 0, or a number that float32 can divide by. */
+export function samplingTemperature(text: string): number {
+  const value = nonNegativeNumber(text);
+  if (value !== 0 && !(value >= 1e-30 && value <= 1e30))
+    throw new InvalidArgumentError('It must be 0, or a number from 1e-30 to 1e30.');
+  return value;
+}
+
 /** Finite numbers separated by commas. */
 export function numbers(text: string): number[] {
   return text.split(',').map((each) => {

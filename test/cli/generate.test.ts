@@ -186,7 +186,14 @@ describe('softlane generate', () => {
     const ending = join(folder, 'ending');
     await cp(embeddedModelPath(), ending, { recursive: true });
     await writeFile(join(ending, 'generation_config.json'), JSON.stringify({ eos_token_id: [999, 0x79] }));
-    const [line] = await lines('generate', ending, '--prompt', PROMPT, '--temperature', '0');
+    const args = ['generate', ending, '--prompt', PROMPT, '--temperature', '0', '--json'];
+    const { code, stdout, stderr } = await softlane(args);
+    // An id that the model has no row for is told, and no mistake of the command line.
+    expect([code, stderr]).toEqual([
+      0,
+      expect.stringMatching(/^softlane: warning: eos_token_id 999 [^\n]*\n$/),
+    ]);
+    const line = JSON.parse(stdout) as Line;
     const whole = await written(PROMPT, { temperature: 0, maxTokens: 60 });
     expect([line.text, line.finishReason]).toEqual([whole.slice(0, whole.indexOf('y')), 'stop']);
   });
@@ -326,7 +333,7 @@ describe('softlane generate refuses with one line', () => {
   it.each([
     [['--temperature', '-1'], 'a finite number >= 0'],
     [['--top-k', '0'], 'an integer >= 1'],
-    [['--top-p', '1.5'], 'a number from 0 to 1'],
+    [['--min-p', '1.5'], 'a number from 0 to 1'],
     [['--min-p', 'x'], 'a number from 0 to 1'],
     [['--repetition-penalty', '0'], 'a finite number > 0'],
     [['--seed', '-1'], 'an integer >= 0'],
@@ -334,15 +341,25 @@ describe('softlane generate refuses with one line', () => {
     [['--n', '0'], 'an integer >= 1'],
     [['--logprobs', 'all'], 'an integer >= 0'],
     [['--weights', 'int4'], 'Allowed choices are f32, bf16, f16, int8'],
+    [['--top-p', '0'], "'--top-p <p>' argument '0' is invalid. It must be a number above 0"],
+    [['--top-p', '1.5'], "'--top-p <p>' argument '1.5' is invalid. It must be a number above 0"],
+    [['--temperature', '1e-40'], "'-t, --temperature <T>' argument '1e-40' is invalid. It must be 0, or"],
+    [['--temperature', '1e31'], "'-t, --temperature <T>' argument '1e31' is invalid. It must be 0, or"],
+    [['--stop', 'a', '--stop', ''], "'--stop <TEXT>' argument '' is invalid. It must be a text"],
     [['--cache', 'f64'], 'Allowed choices are f32, bf16, f16, int8'],
     [['--prompt-file', 'f'], 'cannot be used with option'],
   ])('%j', async (flags, problem) => {
     expect(await usageError(register, 'generate', '--prompt', 'a', ...flags)).toContain(problem);
   });
 
-  it('what the library refuses', async () => {
-    expect(await refused(1, ...asked, '--top-p', '0')).toContain('"topP" must be in (0, 1], received 0');
-    expect(await refused(1, ...asked, '--stop', '')).toContain('"stop[0]"');
-    expect(await refused(1, ...asked, '--logprobs', '257')).toContain('"topLogProbs"');
+  it('what depends on the model, before its weights are read', async () => {
+    const broken = join(folder, 'without-weights');
+    await cp(embeddedModelPath(), broken, { recursive: true });
+    await writeFile(join(broken, 'model.safetensors'), '');
+    const args = ['generate', broken, '--prompt', PROMPT];
+    expect(await refused(2, ...args, '--logprobs', '257')).toContain(
+      "option '--logprobs <n>' argument '257' is invalid. It must be at most 256",
+    );
+    expect(await refused(1, ...args, '--logprobs', '256')).toContain('model.safetensors');
   });
 });

@@ -1,12 +1,22 @@
 /** `softlane generate [MODEL_DIR] --prompt TEXT` */
-import { Option, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { GenerateFlags } from '../llm/generate.js';
-import { nonNegativeInteger, nonNegativeNumber, positiveInteger, positiveNumber, share } from '../options.js';
+import {
+  nonNegativeInteger,
+  positiveInteger,
+  positiveNumber,
+  positiveShare,
+  samplingTemperature,
+  share,
+} from '../options.js';
 
 const WEIGHTS = ['f32', 'bf16', 'f16', 'int8'];
 
-/** Collects an option that may be given several times. */
-const collect = (text: string, before: string[] = []): string[] => [...before, text];
+/** Collects texts of an option that may be given several times. */
+function collect(text: string, before: string[] = []): string[] {
+  if (text === '') throw new InvalidArgumentError('It must be a text of at least one character.');
+  return [...before, text];
+}
 
 const HELP = `
 MODEL_DIR holds config.json, tokenizer.json and safetensors (Llama 2 and 3, Mistral, Qwen2; in one file or in shards).
@@ -40,9 +50,13 @@ export function register(program: Command): void {
       'most tokens of a text (default: what the context holds)',
       positiveInteger,
     )
-    .option('-t, --temperature <T>', '0 always takes the most probable token', nonNegativeNumber, 1)
+    .option('-t, --temperature <T>', '0 always takes the most probable token', samplingTemperature, 1)
     .option('--top-k <k>', 'only the k most probable tokens (default: all)', positiveInteger)
-    .option('--top-p <p>', 'only the most probable tokens that make up p together, 0 to 1', share)
+    .option(
+      '--top-p <p>',
+      'only the most probable tokens that make up p together, above 0, at most 1',
+      positiveShare,
+    )
     .option('--min-p <p>', 'only tokens at least p times as probable as the best, 0 to 1', share)
     .option('--repetition-penalty <x>', 'above 1: less of what the text has already', positiveNumber)
     .option('--seed <n>', 'seed of every random choice (default: a fresh one)', nonNegativeInteger)

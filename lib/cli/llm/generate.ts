@@ -59,6 +59,15 @@ function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, co
   return tokens;
 }
 
+/** What of the command line depends on the model. @throws CliError with the exit code of a wrong command line */
+function requireFlags({ logprobs }: GenerateFlags, { vocabSize }: LlamaConfig): void {
+  if (logprobs !== undefined && logprobs > vocabSize)
+    throw new CliError(
+      `option '--logprobs <n>' argument '${logprobs}' is invalid. It must be at most ${vocabSize}, the model's tokens.`,
+      2,
+    );
+}
+
 /** The configuration alone. @throws CheckpointError, the system's error */
 async function readConfig(folder: string): Promise<LlamaConfig> {
   const path = join(folder, 'config.json');
@@ -153,7 +162,9 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
   const text = await interruptible((signal) => readPrompt(flags, signal));
   const codec = await loadTokenizer(path);
   // What is wrong with the prompt is said before gigabytes are loaded.
-  const prompt = promptTokens(text, flags, codec, await readConfig(path));
+  const config = await readConfig(path);
+  requireFlags(flags, config);
+  const prompt = promptTokens(text, flags, codec, config);
   const { weights, cache, threads = poolThreads(), n } = flags;
   const model = await watched('loading', async (watch) =>
     LlamaModel.load(path, { weights, cache, threads, ...watch }),
