@@ -8,6 +8,28 @@ export class RequestError extends Error {
   }
 }
 
+/** Options that softlane names otherwise than the interface. */
+const NAMES = {
+  maxTokens: 'max_tokens',
+  topP: 'top_p',
+  topK: 'top_k',
+  minP: 'min_p',
+  repetitionPenalty: 'repetition_penalty',
+  logitBias: 'logit_bias',
+};
+
+/** What softlane's own checks refuse is a mistake of the caller as well: said with the names that the caller knows. */
+export function inTermsOfRequest(error, chat) {
+  if (error?.code === 'ERR_CACHE_FULL') return new RequestError(error.message, 'max_tokens', 400, error.code);
+  const [, option] = /^"(\w+)/.exec(error?.message) ?? [];
+  if (!option || !/^ERR_(OUT_OF_RANGE|INVALID_ARG)/.test(error.code)) return error;
+  const own = chat
+    ? { tokens: 'messages', topLogProbs: 'top_logprobs' }
+    : { tokens: 'prompt', topLogProbs: 'logprobs' };
+  const param = { ...NAMES, ...own }[option] ?? option;
+  return new RequestError(`"${param}${error.message.slice(option.length + 1)}`, param);
+}
+
 const refuse = (param, expected, value) => {
   throw new RequestError(
     `"${param}" must be ${expected}, received ${JSON.stringify(value)?.slice(0, 80)}`,
@@ -25,7 +47,7 @@ const number = (body, param, low, high, fallback) =>
     body,
     param,
     fallback,
-    `a number from ${low} to ${high}`,
+    low === high ? `${low}: this server offers no other value` : `a number from ${low} to ${high}`,
     (v) => typeof v === 'number' && v >= low && v <= high,
   );
 const integer = (body, param, low, high, fallback) =>
@@ -80,8 +102,15 @@ export function parseRequest(body, { chat, name, tokenizer, config }) {
       'model_not_found',
     );
   for (const param of ['presence_penalty', 'frequency_penalty']) number(body, param, 0, 0); // not offered
+  const isNothing = (value) => !value || value === 1 || (Array.isArray(value) && value.length === 0);
   for (const param of ['tools', 'suffix', 'echo', 'best_of'])
-    if (body[param] && body[param] !== 1) refuse(param, 'absent: this server does not offer it', body[param]);
+    if (!isNothing(body[param])) refuse(param, 'absent: this server does not offer it', body[param]);
+  if ((body.response_format ?? undefined) !== undefined && body.response_format.type !== 'text')
+    refuse(
+      'response_format',
+      'absent or {"type":"text"}: this server does not offer others',
+      body.response_format,
+    );
   const prompts = chat ? chatPrompt(body, tokenizer) : promptsOf(body, tokenizer);
   const context = config.maxPositionEmbeddings;
   for (const { length } of prompts)
@@ -90,7 +119,7 @@ export function parseRequest(body, { chat, name, tokenizer, config }) {
         `a prompt must have 1 to ${context - 1} tokens, received ${length}`,
         chat ? 'messages' : 'prompt',
         400,
-        'context_length_exceeded',
+        length < 1 ? null : 'context_length_exceeded',
       );
   const stop = isText(body.stop) ? [body.stop] : (body.stop ?? []);
   if (!Array.isArray(stop) || stop.length > 4 || !stop.every((each) => isText(each) && each))

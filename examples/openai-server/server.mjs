@@ -2,17 +2,21 @@
 // share forward passes (continuous batching), and each gets the text that it would get alone.
 //
 //   node examples/openai-server/server.mjs [MODEL_DIR] [--port 8080] [--host 127.0.0.1] [--threads N] [--max-sequences 64]
+//     [--max-cache-bytes N]
 import { randomInt, randomUUID } from 'node:crypto';
 import { once, setMaxListeners } from 'node:events';
 import { createServer } from 'node:http';
-import { parseRequest, RequestError } from './request.mjs';
-import { end, listenProblem, loadModel, readOptions } from './start.mjs';
+import { inTermsOfRequest, parseRequest, RequestError } from './request.mjs';
+import { end, listenProblem, loadModel, makeEngine, readOptions } from './start.mjs';
 
 const options = readOptions(process.argv.slice(2));
 const MOST_BODY_BYTES = 2 ** 20;
 const { name, model, tokenizer } = await loadModel(options);
-const engine = model.createEngine({ maxSequences: options.maxSequences });
-const stopTokens = [...new Set([...model.config.eosTokenIds, ...tokenizer.endTokens])];
+const engine = makeEngine(model, options);
+// As far as the model has them: a tokenizer may know more.
+const stopTokens = [...new Set([...model.config.eosTokenIds, ...tokenizer.endTokens])].filter(
+  (id) => id < model.config.vocabSize,
+);
 const created = Math.floor(Date.now() / 1000);
 
 async function readBody(request) {
@@ -150,8 +154,7 @@ function send(response, status, value) {
 /** An error in OpenAI's shape; in a stream that has begun, as its last event. */
 function fail(response, error) {
   if (response.destroyed) return; // the client has gone: nobody to tell
-  // softlane's own checks name options as it spells them; they are the caller's mistakes as well.
-  const status = error.status ?? (/^ERR_(OUT_OF_RANGE|INVALID_ARG)/.test(error.code) ? 400 : 500);
+  const status = error.status ?? 500;
   const type = status >= 500 ? 'server_error' : 'invalid_request_error';
   const body = {
     error: { message: error.message, type, param: error.param ?? null, code: error.code ?? null },
@@ -161,23 +164,38 @@ function fail(response, error) {
   send(response, status, body);
 }
 
+/** A route of completions. */
+const completions = (chat) => async (request, response) => {
+  try {
+    await complete(request, response, chat);
+  } catch (error) {
+    throw inTermsOfRequest(error, chat);
+  }
+};
+
+const card = { id: name, object: 'model', created, owned_by: 'softlane' };
+const MODELS = '/v1/models';
+
 const routes = {
-  'POST /v1/completions': async (request, response) => complete(request, response, false),
-  'POST /v1/chat/completions': async (request, response) => complete(request, response, true),
-  'GET /v1/models': (_, response) =>
-    send(response, 200, {
-      object: 'list',
-      data: [{ id: name, object: 'model', created, owned_by: 'softlane' }],
-    }),
+  'POST /v1/completions': completions(false),
+  'POST /v1/chat/completions': completions(true),
+  [`GET ${MODELS}`]: (_, response) => send(response, 200, { object: 'list', data: [card] }),
   'GET /health': (_, response) => send(response, 200, { status: 'ok', ...engine.stats }),
 };
 
 const server = createServer((request, response) => {
   const path = request.url.split('?')[0];
-  const route = routes[`${request.method} ${path}`];
+  // Of an answer to HEAD node sends the head alone.
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
+  const route = routes[`${method} ${path}`];
   Promise.resolve()
     .then(() => {
       if (route) return route(request, response);
+      if (method === 'GET' && path.startsWith(`${MODELS}/`)) {
+        const id = path.slice(MODELS.length + 1);
+        if (id === name || id === encodeURIComponent(name)) return send(response, 200, card);
+        throw new RequestError(`there is no model ${id}, but ${name}`, 'model', 404, 'model_not_found');
+      }
       const other = Object.keys(routes).some((each) => each.endsWith(` ${path}`));
       throw new RequestError(`there is no ${request.method} ${path}`, null, other ? 405 : 404);
     })

@@ -16,6 +16,9 @@ with softlane answers.
   --host <name>        address to listen at (default: 127.0.0.1)
   --threads <n>        threads to compute with (default: ${threads()}, the size of softlane's pool); texts do not depend on it
   --max-sequences <n>  most texts written at once, others wait (default: 64)
+  --max-cache-bytes <n>
+                       most bytes of the KV cache, others wait (default: what that many texts of full length take, but no
+                       more than half of the free memory)
   --help               this text
 `;
 
@@ -44,6 +47,7 @@ function parse(args) {
       host: text,
       threads: text,
       'max-sequences': text,
+      'max-cache-bytes': text,
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -55,6 +59,10 @@ function parse(args) {
     host: values.host ?? '127.0.0.1',
     threads: integer(values, 'threads', 1, 1024, threads()),
     maxSequences: integer(values, 'max-sequences', 1, 65536, 64),
+    maxCacheBytes:
+      values['max-cache-bytes'] === undefined
+        ? undefined
+        : integer(values, 'max-cache-bytes', 1, Number.MAX_SAFE_INTEGER),
   };
 }
 
@@ -85,6 +93,15 @@ export async function loadModel({ folder, threads }) {
     return { tokenizer, name: basename(resolve(folder)), model: await LlamaModel.load(folder, { threads }) };
   } catch (error) {
     return end(error);
+  }
+}
+
+/** The engine that serves all requests. */
+export function makeEngine(model, { maxSequences, maxCacheBytes }) {
+  try {
+    return model.createEngine({ maxSequences, maxCacheBytes });
+  } catch (error) {
+    return end(error, 2);
   }
 }
 

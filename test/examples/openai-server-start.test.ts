@@ -5,7 +5,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { embeddedModelPath } from '../../lib/llm/index.js';
+import { embeddedModelPath, LlamaModel } from '../../lib/llm/index.js';
 
 const root = join(__dirname, '..', '..');
 let folder: string;
@@ -65,6 +65,8 @@ it.each([
   [['--port', '65536'], '--port must be an integer'],
   [['--threads', '0'], '--threads must be an integer from 1'],
   [['--max-sequences', '1.5'], '--max-sequences must be an integer from 1'],
+  [['--max-cache-bytes', '1e9'], '--max-cache-bytes must be an integer from 1'],
+  [['--max-cache-bytes', '100'], '"maxCacheBytes" must be at least'],
   [['--bogus'], "Unknown option '--bogus' (--help lists the options)"],
   [['a', 'b'], 'expected one MODEL_DIR, received a, b'],
 ])('a wrong command line is one line: %j', async (args, problem) => {
@@ -101,7 +103,27 @@ it('a port in use is one line', async () => {
 it('--help lists the options', async () => {
   const { code, stdout, stderr } = await start(['--help']).ended;
   expect([code, stderr]).toEqual([0, '']);
-  for (const option of ['--port', '--host', '--threads', '--max-sequences']) expect(stdout).toContain(option);
+  for (const option of ['--port', '--host', '--threads', '--max-sequences', '--max-cache-bytes'])
+    expect(stdout).toContain(option);
+});
+
+it('--max-cache-bytes bounds the cache: what it could never hold is the mistake of the request', async () => {
+  const { bytes } = await LlamaModel.embedded();
+  const server = start(['--port', '0', '--max-cache-bytes', String(32 * bytes.cachePerToken)]);
+  try {
+    const url = /http:\S+(?=\/v1)/.exec(await server.started)![0];
+    const ask = async (max_tokens: number): Promise<Response> =>
+      fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify({ prompt: 'And', max_tokens }) });
+    expect((await ask(29)).status).toBe(200);
+    const refusal = await ask(30);
+    expect([refusal.status, await refusal.json()]).toEqual([
+      400,
+      { error: expect.objectContaining({ param: 'max_tokens', code: 'ERR_CACHE_FULL' }) as object },
+    ]);
+  } finally {
+    server.child.kill('SIGTERM');
+    await server.ended;
+  }
 });
 
 describe('says which chat template is in use, and uses it', () => {

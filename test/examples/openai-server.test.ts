@@ -113,6 +113,30 @@ it('lists its model', async () => {
   expect([object, data.length, data[0].id, data[0].object]).toEqual(['list', 1, 'llama-kjv', 'model']);
 });
 
+it('tells of one model, and answers HEAD as GET without a body', async () => {
+  const model = await fetch(`${url}/v1/models/llama-kjv`);
+  expect([model.status, await model.json()]).toEqual([
+    200,
+    expect.objectContaining({ id: 'llama-kjv', object: 'model' }),
+  ]);
+  const other = await fetch(`${url}/v1/models/other`);
+  expect([other.status, await other.json()]).toEqual([
+    404,
+    { error: expect.objectContaining({ param: 'model', code: 'model_not_found' }) as object },
+  ]);
+  for (const [path, status] of [
+    ['/v1/models', 200],
+    ['/v1/models/llama-kjv', 200],
+    ['/health', 200],
+    ['/v1/completions', 405],
+    ['/nothing', 404],
+  ] as const) {
+    const head = await fetch(`${url}${path}`, { method: 'HEAD' });
+    expect([head.status, await head.text()]).toEqual([status, '']);
+    expect(Number(head.headers.get('content-length'))).toBeGreaterThan(0);
+  }
+});
+
 it('gives many requests at once, streamed and not, the texts that they would get alone', async () => {
   const before = await health();
   const seeds = [1, 2, 3, 4, 5, 6];
@@ -254,8 +278,19 @@ it.each([true, false])(
   },
 );
 
+it('takes what asks for nothing that it does not offer', async () => {
+  const body = { prompt: PROMPT, max_tokens: 5, seed: 1 };
+  const nothing = { tools: [], response_format: { type: 'text' }, best_of: 1, echo: false, suffix: null };
+  expect(textOf([await answer('/v1/completions', { ...body, ...nothing })])).toBe(
+    await written(PROMPT, 1, 5),
+  );
+  expect(textOf([await answer('/v1/completions', { ...body, response_format: null })])).toBe(
+    await written(PROMPT, 1, 5),
+  );
+});
+
 interface Refusal {
-  error: { message: string; type: string; param: string | null };
+  error: { message: string; type: string; param: string | null; code: string | null };
 }
 
 async function refusal(path: string, body: unknown, status: number): Promise<Refusal> {
@@ -274,19 +309,35 @@ describe('errors in the shape of the interface', () => {
     [plain, { prompt: [] }, 400, 'prompt', 'up to 64'],
     [plain, { prompt: [[1], ''] }, 400, 'prompt', '1 to 255 tokens, received 0'],
     [plain, { prompt: 'x'.repeat(256) }, 400, 'prompt', 'received 256'],
-    [plain, { prompt: [256] }, 400, null, 'in [0, 256), received 256'],
+    [plain, { prompt: [256] }, 400, 'prompt', '"prompt[0]" must be in [0, 256), received 256'],
     [plain, { prompt: 'a', model: 'other' }, 404, 'model', 'no model "other"'],
     [plain, { prompt: 'a', max_tokens: 0 }, 400, 'max_tokens', 'an integer from 1'],
     [plain, { prompt: 'a', temperature: -1 }, 400, 'temperature', 'from 0 to 2'],
-    [plain, { prompt: 'a', top_p: 0 }, 400, null, 'in (0, 1], received 0'],
+    [plain, { prompt: 'a', top_p: 0 }, 400, 'top_p', '"top_p" must be in (0, 1], received 0'],
     [plain, { prompt: 'a', n: 1.5 }, 400, 'n', 'an integer from 1'],
     [plain, { prompt: 'a', stop: [''] }, 400, 'stop', 'up to 4 strings'],
     [plain, { prompt: 'a', stop: 'abcde'.split('') }, 400, 'stop', 'up to 4 strings'],
     [plain, { prompt: 'a', logprobs: 6 }, 400, 'logprobs', 'from 0 to 5'],
-    [plain, { prompt: 'a', logit_bias: { 900: 1 } }, 400, null, 'for ids, received 900'],
+    [
+      plain,
+      { prompt: 'a', logit_bias: { 900: 1 } },
+      400,
+      'logit_bias',
+      '"logit_bias" must be in [0, 256) for ids, received 900',
+    ],
     [plain, { prompt: 'a', stream: 1 }, 400, 'stream', 'true or false'],
     [plain, { prompt: 'a', echo: true }, 400, 'echo', 'does not offer'],
-    [plain, { prompt: 'a', frequency_penalty: 1 }, 400, 'frequency_penalty', 'from 0 to 0'],
+    [
+      plain,
+      { prompt: 'a', frequency_penalty: 1 },
+      400,
+      'frequency_penalty',
+      'must be 0: this server offers no other value, received 1',
+    ],
+    [plain, { prompt: 'a', temperature: 1e-40 }, 400, 'temperature', '[1e-30, 1e30]'],
+    [plain, { prompt: 'a', tools: [{}] }, 400, 'tools', 'does not offer'],
+    [plain, { prompt: 'a', response_format: { type: 'json_object' } }, 400, 'response_format', 'json_object'],
+    [plain, { prompt: 'a', response_format: 'text' }, 400, 'response_format', 'received "text"'],
     [chat, { messages: [] }, 400, 'messages', 'a list of messages'],
     [chat, { messages: [null] }, 400, 'messages', 'role and text'],
     [
@@ -302,6 +353,14 @@ describe('errors in the shape of the interface', () => {
     const { error } = await refusal(path, body, status);
     expect([error.type, error.param]).toEqual(['invalid_request_error', param]);
     expect(error.message).toContain(problem);
+  });
+
+  it.each([
+    ['', null],
+    ['x'.repeat(256), 'context_length_exceeded'],
+  ])('a code of its own has a prompt that is too long, not an empty one', async (prompt, code) => {
+    const { error } = await refusal(plain, { prompt }, 400);
+    expect([error.param, error.code]).toEqual(['prompt', code]);
   });
 
   it('a body that is too large', async () => {
