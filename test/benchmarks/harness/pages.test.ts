@@ -11,7 +11,9 @@ describe('largeCopy', () => {
       for (let i = 0; i < length; i++) x[i] = i % 100;
       const copy = largeCopy(x);
       expect(copy).toBeInstanceOf(kind);
-      expect(Buffer.from(copy.buffer, copy.byteOffset, copy.byteLength).equals(Buffer.from(x.buffer))).toBe(true);
+      expect(Buffer.from(copy.buffer, copy.byteOffset, copy.byteLength).equals(Buffer.from(x.buffer))).toBe(
+        true,
+      );
       x.fill(1);
       expect(copy[6]).toBe(6);
       const zeros = largeLike(x, 5);
