@@ -19,7 +19,7 @@ describe('softlane tune', () => {
       '--type',
       'f32,int8',
       '--samples',
-      '1',
+      '5',
     ];
     const { code, stdout, stderr } = await softlane(args, { env });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -30,6 +30,28 @@ describe('softlane tune', () => {
     expect(lines.at(-1)).toBe(`Kept in ${path}.`);
     const { machines } = JSON.parse(readFileSync(path, 'utf8')) as { machines: Record<string, object> };
     expect(Object.keys(Object.values(machines)[0]).sort()).toEqual(['dataflow', 'measured']);
+  });
+
+  it.each([['gemm'], ['softmax,gemm']])('fewer than five samples are not kept (%s)', async (what) => {
+    rmSync(path, { force: true });
+    const args = ['tune', '--what', what, '--shapes', '16x16', '--type', 'f32', '--samples', '4'];
+    if (what !== 'gemm') args.push('--max-length', '32768', '--dtype', 'f32');
+    const { code, stdout, stderr } = await softlane(args, { env });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout.trimEnd().split('\n').at(-1)).toBe('Not kept: that takes at least 5 samples.');
+    expect(stdout).not.toContain('Kept in');
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it.each([
+    ['gemm', ['--dtype', 'f32'], '--dtype belongs to softmax, and --what asks for gemm alone'],
+    ['gemm', ['--max-length', '64'], '--max-length belongs to softmax'],
+    ['softmax', ['--shapes', '16x16'], '--shapes belongs to gemm, and --what asks for softmax alone'],
+    ['softmax', ['--type', 'f32'], '--type belongs to gemm'],
+    ['softmax', ['--threads', '2'], '--threads belongs to gemm'],
+  ])('--what %s refuses %j', async (what, flags, message) => {
+    const ending = await softlane(['tune', '--what', what, ...flags], { env });
+    expect(expectOneLine(ending, 2)).toContain(message);
   });
 
   it('measures both by default, and keeps neither where that is asked for', async () => {

@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { DataflowEntry } from '../../kernels/dataflow.js';
 import type { TuneDataflowOptions, TunedShape } from '../../tuning-dataflow.js';
 import type { TuneOptions } from '../../tuning.js';
+import { CliError } from '../errors.js';
 import { interruptible } from '../interrupt.js';
 import { positiveInteger } from '../options.js';
 import { startProgress } from '../progress.js';
@@ -11,6 +12,15 @@ import { formatBytes } from './info.js';
 /** What can be measured. */
 const PARTS = ['softmax', 'gemm'] as const;
 type Part = (typeof PARTS)[number];
+
+/** Options that one of them alone has. */
+const OWN: Record<Part, readonly (keyof Flags)[]> = {
+  softmax: ['dtype', 'maxLength'],
+  gemm: ['shapes', 'type', 'threads'],
+};
+
+/** Fewer timings have no median to rely on for the time to come. */
+const LEAST_SAMPLES = 5;
 
 /** Adds the command to the program. */
 export function register(program: Command): void {
@@ -25,7 +35,7 @@ export function register(program: Command): void {
       'instruction sets, separated by commas; default those available (gemm: the best)',
     )
     .option('--dtype <names>', 'softmax: storage types, separated by commas; default f32,f64,bf16,f16')
-    .option('--max-length <elements>', 'softmax: longest row to measure', positiveInteger, 2 ** 25)
+    .option('--max-length <elements>', 'softmax: longest row to measure; default 33554432', positiveInteger)
     .option(
       '--shapes <list>',
       'gemm: weight shapes NxK, separated by commas; default those of Llama 2 7B',
@@ -35,8 +45,12 @@ export function register(program: Command): void {
       '--type <names>',
       'gemm: storage types of weights, separated by commas; default f32,bf16,f16,int8',
     )
-    .option('--threads <count>', 'gemm: threads of a call', positiveInteger, 1)
-    .option('--samples <count>', 'timings of which the median counts; default 7 (gemm: 15)', positiveInteger)
+    .option('--threads <count>', 'gemm: threads of a call; default 1', positiveInteger)
+    .option(
+      '--samples <count>',
+      `timings of which the median counts; default 7 (gemm: 15); below ${LEAST_SAMPLES} nothing is kept`,
+      positiveInteger,
+    )
     .option('--no-save', 'measure only: do not keep the result')
     .action(run);
 }
@@ -45,10 +59,10 @@ interface Flags {
   what?: Part[];
   isa?: string;
   dtype?: string;
-  maxLength: number;
+  maxLength?: number;
   shapes?: TunedShape[];
   type?: string;
-  threads: number;
+  threads?: number;
   samples?: number;
   save: boolean;
 }
@@ -68,12 +82,26 @@ function shapes(text: string): TunedShape[] {
   });
 }
 
-async function run(flags: Flags): Promise<void> {
+/** What is measured needs the options that are given. @throws CliError */
+function requireUse(flags: Flags, wanted: readonly Part[]): void {
+  for (const part of PARTS.filter((each) => !wanted.includes(each)))
+    for (const option of OWN[part])
+      if (flags[option] !== undefined) {
+        const name = option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+        throw new CliError(`--${name} belongs to ${part}, and --what asks for ${wanted.join(',')} alone`, 2);
+      }
+}
+
+async function run(given: Flags): Promise<void> {
+  const wanted = given.what ?? PARTS;
+  requireUse(given, wanted);
+  const tooFew = (given.samples ?? LEAST_SAMPLES) < LEAST_SAMPLES;
+  const flags = { ...given, save: given.save && !tooFew };
   const softlane = await import('../../index.js');
-  const wanted = flags.what ?? PARTS;
   if (wanted.includes('softmax')) await tuneSoftmax(flags);
   if (wanted.includes('gemm')) await tuneGemm(flags);
   const path = softlane.info().tuning;
+  if (given.save && tooFew) process.stdout.write(`Not kept: that takes at least ${LEAST_SAMPLES} samples.\n`);
   if (flags.save && path !== null) process.stdout.write(`Kept in ${path}.\n`);
 }
 
