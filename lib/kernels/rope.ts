@@ -29,12 +29,15 @@ export type RopeScaling =
     }
   | null;
 
+/** Numbers of a head: far more than any model has. */
+const MOST_NUMBERS = 2 ** 24;
+
 /**
  * Angle per position of each rotated pair: f_i = theta^(-2 i / headDim), i < headDim / 2, after scaling. With
  * w = 2 pi / f and s = (original / w - low) / (high - low), 'llama3' gives f where w < original / high, f / factor
  * where w > original / low, and f ((1 - s) / factor + s) between.
  *
- * @param headDim numbers per head, even
+ * @param headDim numbers per head, even, at most 2^24
  * @param theta base, greater than 0. Default 10000
  * @param scaling default null
  * @returns headDim / 2 frequencies in radians per position
@@ -47,6 +50,7 @@ export function inverseFrequencies(
 ): Float64Array {
   check.positiveInteger('headDim', headDim);
   if (headDim % 2 !== 0) throw check.rangeError('headDim', 'even', headDim);
+  if (headDim > MOST_NUMBERS) throw check.rangeError('headDim', `at most ${MOST_NUMBERS}`, headDim);
   check.positiveNumber('theta', theta);
   checkScaling(scaling);
   return Float64Array.from({ length: headDim / 2 }, (_, i) =>

@@ -1,3 +1,4 @@
+import { applyRope } from '../../lib/kernels/transformer.js';
 import { inverseFrequencies } from '../../lib/kernels/rope.js';
 import { flashFixture, type RopeScalingFixture } from '../helpers/flash-fixtures.js';
 import { expectThrown } from '../helpers/refused.js';
@@ -39,6 +40,12 @@ describe('inverseFrequencies', () => {
   it('refuses odd heads and bad constants', () => {
     expectThrown(() => inverseFrequencies(5), 'range', 'headDim');
     expectThrown(() => inverseFrequencies(0), 'range', 'headDim');
+    expectThrown(() => inverseFrequencies(2 ** 50), 'range', 'headDim');
+    expectThrown(
+      () => applyRope(new Float32Array(0), new Int32Array(0), { heads: 1, headDim: 2 ** 50 }),
+      'range',
+      'headDim',
+    );
     expectThrown(() => inverseFrequencies(4, 0), 'range', 'theta');
     expectThrown(() => inverseFrequencies(4, 10, { type: 'yarn' } as never), 'range', 'scaling.type');
     expectThrown(() => inverseFrequencies(4, 10, { type: 'linear', factor: NaN }), 'range', 'scaling.factor');
