@@ -1,4 +1,6 @@
 import { PassThrough, Writable } from 'node:stream';
+import { statLines } from '../../lib/cli/llm/stats.js';
+import { LlamaModel } from '../../lib/llm/index.js';
 import { logprobLine, OrderedWriter, timingOf } from '../../lib/cli/llm/output.js';
 
 /** A writer and what has been written. */
@@ -82,4 +84,21 @@ it('a line of log-probabilities shows line breaks as they are written in JSON', 
     '  -0.5000  "\\n"          "\\n" -0.5000',
   );
   expect(logprobLine({ token: 10, text: 'a', logprob: -12.25 })).toBe(' -12.2500  "a"');
+});
+
+it('statistics of texts that were interrupted leave out those without a token', async () => {
+  const model = await LlamaModel.embedded();
+  const facts = { model, prompt: 3, seed: 1, passes: 2, loadMs: 10 };
+  const none = { index: 1, text: '', tokens: [], logprobs: [], firstTokenMs: 0, lastTokenMs: 0 };
+  const some = { ...none, index: 0, text: 'ab', tokens: [97, 98], firstTokenMs: 10, lastTokenMs: 20 };
+  const cut = { finishReason: 'interrupted' as const };
+  expect(statLines({ ...facts, samples: [{ ...none, ...cut }] })).toEqual([
+    'loading  10.0 ms',
+    'prompt   3 tokens',
+    'ended    before the first token',
+  ]);
+  const lines = statLines({ ...facts, samples: [some, none].map((each) => ({ ...each, ...cut })) });
+  expect(lines[1]).toBe('prompt   3 tokens, 10.0 ms to the first token, 33 %');
+  expect(lines[2]).toBe('text     2 tokens, 10.0 ms, 33 %, 100.0 tokens per second');
+  expect(lines[4]).toBe('ended    interrupted');
 });
