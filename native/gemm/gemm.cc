@@ -94,10 +94,11 @@ class Panels {
     if (w_.packed) {
       job.panel = linesOf(panel, from);
       if (together == 2) job.nextPanel = w_.k * kPanelRows * sizeOf(w_.type);
-      // What goes over the block once looks a little ahead in its own stream, what comes back to it looks for the next.
-      job.near = m_ <= kernels().gemm_pass_rows() || together == 2;
+      // A stream with little arithmetic beside it is best left to the hardware. With a few rows it looks a little ahead
+      // of itself; whatever comes back to a block, or takes its time over it, asks for the next one meanwhile.
+      job.near = together == 2 || m_ <= std::min<size_t>(kNearRows, kernels().gemm_pass_rows());
       const size_t distance = job.near ? kAhead : job.depth * kPanelRows * sizeOf(w_.type);
-      if (p_.prefetch) job.ahead = static_cast<const char*>(job.panel) + distance;
+      if (p_.prefetch && m_ > sizeOf(w_.type)) job.ahead = static_cast<const char*>(job.panel) + distance;
     } else {
       turn(panel, from, block, job);
     }
@@ -136,7 +137,7 @@ class Panels {
                            from(p_.residual, row), p_.y + row, w_.n, p_.activation});
   }
 
-  static constexpr size_t kAhead = 2048;
+  static constexpr size_t kAhead = 2048, kNearRows = 4;
   const Product& p_;
   const Weights& w_;
   const float* tiles_;
