@@ -288,9 +288,13 @@ test('a stream that is forgotten half-read gives its pages back', async () => {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   const engine = new Engine(new ToyDecoder(), { queue: 2 });
-  await (async () => {
-    await engine.generate([1, 2], { seed: 1 }).next();
-  })();
+  // Several: a stale reference on the stack may keep the last one.
+  const start = async (seed: number): Promise<void> => {
+    await engine.generate([1, 2], { seed }).next();
+  };
+  for (let seed = 0; seed < 8; seed++) await start(seed);
+  expect(engine.stats.active).toBe(8);
+  const held = engine.stats.cacheBytes;
   // One whose token is awaited is not forgotten, though nobody holds the stream itself.
   let go = (): void => undefined;
   const gate = new Promise<void>((resolve) => (go = resolve));
@@ -298,9 +302,9 @@ test('a stream that is forgotten half-read gives its pages back', async () => {
   const next = waiting.generate([1, 2], { seed: 1 }).next();
   await until(() => {
     gc();
-    return engine.stats.active === 0;
+    return engine.stats.active <= 1;
   });
-  expect(engine.stats.cacheBytes).toBe(0);
+  expect(engine.stats.cacheBytes).toBeLessThanOrEqual(held / 8);
   expect(waiting.stats.active).toBe(1);
   go();
   expect((await next).done).toBe(false);
