@@ -5,10 +5,10 @@
 // Each output is one chain of multiply-adds in the order of k, whatever R is and whoever computes it: results depend
 // neither on m nor on the path nor on threads (scalar: multiply, then add). The line of a panel is read once for a tile.
 //
-// Prefetching. A single tile is bound by memory: each line asks for the one 2 KiB ahead, across pages, where
-// the hardware stops. Several tiles are bound by arithmetic and find their block in the second-level cache: each tile asks
-// for its share of the block that comes next, into the second-level cache (the first holds the present one), so that memory
-// works while they multiply: double buffering in the caches.
+// Prefetching (gemm.cc decides which). A few rows are bound by memory: each line asks for the one 2 KiB ahead, across
+// pages, where the hardware stops. More rows or several tiles take their time over a block: each pass asks for its share of
+// the block that comes next, into the second-level cache (the first holds the present one), so that memory works while
+// they multiply: double buffering in the caches.
 #include "../dispatch.h"
 #include "weights.h"
 
