@@ -38,6 +38,20 @@ export function positiveInteger(name: string, value: unknown): number {
   return value;
 }
 
+/** An integer of at least 0 (and at most 2^53 - 1). */
+export function nonNegativeInteger(name: string, value: unknown): number {
+  if (typeof value !== 'number') throw typeError(name, 'an integer >= 0', value);
+  if (!Number.isSafeInteger(value) || value < 0) throw rangeError(name, 'an integer >= 0', value);
+  return value;
+}
+
+/** A finite number. */
+export function finiteNumber(name: string, value: unknown): number {
+  if (typeof value !== 'number') throw typeError(name, 'a finite number', value);
+  if (!Number.isFinite(value)) throw rangeError(name, 'a finite number', value);
+  return value;
+}
+
 /** A finite number greater than 0. */
 export function positiveNumber(name: string, value: unknown): number {
   if (typeof value !== 'number') throw typeError(name, 'a finite number > 0', value);

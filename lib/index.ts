@@ -14,6 +14,8 @@ export * from './kernels/losses.js';
 export * from './kernels/extended.js';
 export * from './kernels/convert.js';
 export * from './kernels/gemm.js';
+export { matmul, matmulAsync } from './kernels/matmul.js';
+export type { MatmulOptions } from './kernels/matmul.js';
 export * from './kernels/attention.js';
 export { attentionSplits } from './kernels/attention-options.js';
 export type {

@@ -134,3 +134,32 @@ export function arrayOf<T extends ArrayBufferView>(
     throw check.typeError(name, `${kind.name.startsWith('I') ? 'an' : 'a'} ${kind.name}`, value);
   return check.attached(name, value);
 }
+
+/** Numbers as computed with: all arrays of a call are of one kind. */
+export type Reals = Float32Array | Float64Array;
+
+/** The type of a call, by its first array. */
+export function realType(name: string, x: unknown): 'f32' | 'f64' {
+  if (check.isA(x, Float64Array)) {
+    check.attached(name, x);
+    return 'f64';
+  }
+  if (!check.isA(x, Float32Array)) throw check.typeError(name, 'a Float32Array or a Float64Array', x);
+  check.attached(name, x);
+  return 'f32';
+}
+
+/** Checks that an array is of the type of the call and, where given, of that length. */
+export function reals<T extends Reals = Reals>(
+  name: string,
+  x: unknown,
+  type: 'f32' | 'f64',
+  length?: number,
+): T {
+  if (type === 'f64' ? !check.isA(x, Float64Array) : !check.isA(x, Float32Array))
+    throw check.typeError(name, `a ${type === 'f64' ? 'Float64Array' : 'Float32Array'}`, x);
+  const array = check.attached(name, x as T);
+  if (length !== undefined && array.length !== length)
+    throw check.rangeError(name, `${length} elements long`, x);
+  return array;
+}

@@ -1,0 +1,5 @@
+// Linear attention and its family: what operations and per-ISA kernels share. C headers only.
+#pragma once
+#include "../types.h"
+
+namespace softlane {}  // namespace softlane

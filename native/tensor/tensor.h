@@ -1,0 +1,5 @@
+// Steps of the tape: broadcast arithmetic, maps and reductions: what operations and per-ISA kernels share. C headers only.
+#pragma once
+#include "../types.h"
+
+namespace softlane {}  // namespace softlane
