@@ -16,6 +16,20 @@ export * from './kernels/convert.js';
 export * from './kernels/gemm.js';
 export { matmul, matmulAsync } from './kernels/matmul.js';
 export type { MatmulOptions } from './kernels/matmul.js';
+export { selectiveScan, selectiveScanAsync } from './kernels/selective-scan.js';
+export type { SelectiveScanOptions, SelectiveScanResult } from './kernels/selective-scan.js';
+export { selectiveScanBackward, selectiveScanBackwardAsync } from './kernels/selective-scan-backward.js';
+export type {
+  SelectiveScanBackwardOptions,
+  SelectiveScanGradients,
+} from './kernels/selective-scan-backward.js';
+export type {
+  ScanDiscretization,
+  ScanLayout,
+  SelectiveScanInput,
+  SelectiveScanShape,
+  StateOf,
+} from './kernels/selective-scan-options.js';
 export * from './kernels/attention.js';
 export { attentionSplits } from './kernels/attention-options.js';
 export type {
