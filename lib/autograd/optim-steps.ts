@@ -1,0 +1,89 @@
+/**
+ * What one step of an optimizer does to one parameter: formulas over typed arrays, computed in float64 and rounded to
+ * the array's type when stored. The parameter and the state change in place.
+ */
+import type { Reals } from '../kernels/arguments.js';
+
+/** What every step of a parameter needs. */
+export interface StepContext {
+  /** The learning rate, with the group's scale in it. */
+  rate: number;
+  weightDecay: number;
+  /** Number of this step of this parameter, from 1. */
+  step: number;
+}
+
+/** Settings of stochastic gradient descent. */
+export interface SgdSettings {
+  momentum: number;
+  dampening: number;
+  nesterov: boolean;
+}
+
+/**
+ * Stochastic gradient descent: with g the gradient and x the parameter,
+ *
+ *   d = g + weightDecay x
+ *   v = d at the first step, momentum v + (1 - dampening) d at the others
+ *   x = x - rate d (without momentum), x - rate v, or with Nesterov's look-ahead x - rate (d + momentum v)
+ *
+ * The velocity does not hold the rate, as in PyTorch; Sutskever et al. 2013 have the rate inside of it.
+ */
+export function sgdStep(
+  x: Reals,
+  gradient: Reals,
+  velocity: Reals | undefined,
+  { rate, weightDecay, step }: StepContext,
+  { momentum, dampening, nesterov }: SgdSettings,
+): void {
+  if (!velocity) {
+    for (let i = 0; i < x.length; i++) x[i] -= rate * (gradient[i] + weightDecay * x[i]);
+    return;
+  }
+  const [keep, take] = step === 1 ? [0, 1] : [momentum, 1 - dampening];
+  for (let i = 0; i < x.length; i++) {
+    const d = gradient[i] + weightDecay * x[i];
+    const v = keep * velocity[i] + take * d;
+    velocity[i] = v;
+    x[i] -= rate * (nesterov ? d + momentum * v : v);
+  }
+}
+
+/** Settings of Adam and AdamW. */
+export interface AdamSettings {
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+  /** AdamW: the decay acts on the parameter alone; else it is part of the gradient. */
+  decoupled: boolean;
+}
+
+/**
+ * Adam (Kingma and Ba, ICLR 2015, algorithm 1) and AdamW (Loshchilov and Hutter, ICLR 2019, algorithm 2, with the
+ * decay scaled by the whole rate). Mean m and variance v start at 0; g is the gradient, of Adam plus weightDecay x:
+ *
+ *   x = x - rate weightDecay x                              (AdamW alone)
+ *   m = beta1 m + (1 - beta1) g,  v = beta2 v + (1 - beta2) g^2
+ *   x = x - rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+ */
+export function adamStep(
+  x: Reals,
+  gradient: Reals,
+  mean: Reals,
+  variance: Reals,
+  { rate, weightDecay, step }: StepContext,
+  { beta1, beta2, epsilon, decoupled }: AdamSettings,
+): void {
+  const meanScale = rate / (1 - beta1 ** step);
+  const varianceScale = 1 / (1 - beta2 ** step);
+  const keep = decoupled ? 1 - rate * weightDecay : 1;
+  const coupled = decoupled ? 0 : weightDecay;
+  for (let i = 0; i < x.length; i++) {
+    const g = gradient[i] + coupled * x[i];
+    const m = beta1 * mean[i] + (1 - beta1) * g;
+    const v = beta2 * variance[i] + (1 - beta2) * g * g;
+    mean[i] = m;
+    variance[i] = v;
+    x[i] = keep * x[i] - (meanScale * m) / (Math.sqrt(varianceScale * v) + epsilon);
+  }
+}
