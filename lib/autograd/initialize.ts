@@ -89,7 +89,8 @@ function fans(shape: readonly number[]): { out: number; in: number } {
   if (sizes.length < 2) throw check.rangeError('shape', 'of two axes or more', `[${sizes.join(', ')}]`);
   const [out, inner, ...kernel] = sizes;
   const each = sizeOf(kernel);
-  if (out * inner * each === 0) throw check.rangeError('shape', 'without empty axes', `[${sizes.join(', ')}]`);
+  if (out * inner * each === 0)
+    throw check.rangeError('shape', 'without empty axes', `[${sizes.join(', ')}]`);
   return { out: out * each, in: inner * each };
 }
 

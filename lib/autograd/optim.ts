@@ -172,7 +172,9 @@ export class Optimizer {
           throw check.rangeError(`state.arrays.${key}`, `${slots[i].length} elements long`, array);
       });
     }
-    const unknown = Object.keys(state.steps).find((name) => !this.#entries.some((each) => each.name === name));
+    const unknown = Object.keys(state.steps).find(
+      (name) => !this.#entries.some((each) => each.name === name),
+    );
     if (unknown !== undefined)
       throw check.rangeError('state', 'of the parameters of this optimizer', unknown);
     this.#learningRate = learningRate;
@@ -241,10 +243,8 @@ function adamLike(
  * @param params parameters by name, in a list, or in groups
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export const adam = (
-  params: ParameterList | readonly ParameterGroup[],
-  options?: AdamOptions,
-): Optimizer => adamLike('adam', params, options);
+export const adam = (params: ParameterList | readonly ParameterGroup[], options?: AdamOptions): Optimizer =>
+  adamLike('adam', params, options);
 
 /**
  * Adam with decoupled weight decay (Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019): every
@@ -253,7 +253,5 @@ export const adam = (
  * @param params parameters by name, in a list, or in groups: biases and norms usually have a group with weightDecay 0
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export const adamW = (
-  params: ParameterList | readonly ParameterGroup[],
-  options?: AdamOptions,
-): Optimizer => adamLike('adamW', params, options);
+export const adamW = (params: ParameterList | readonly ParameterGroup[], options?: AdamOptions): Optimizer =>
+  adamLike('adamW', params, options);

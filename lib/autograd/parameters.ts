@@ -43,9 +43,7 @@ export function subset(params: Readonly<Parameters>, prefix: string): Parameters
  */
 export function under(prefix: string, params: Readonly<Parameters>): Parameters {
   if (typeof prefix !== 'string') throw check.typeError('prefix', 'a string', prefix);
-  return Object.fromEntries(
-    entriesOf('params', params).map(([name, value]) => [`${prefix}.${name}`, value]),
-  );
+  return Object.fromEntries(entriesOf('params', params).map(([name, value]) => [`${prefix}.${name}`, value]));
 }
 
 /**

@@ -26,7 +26,7 @@ function progress(step: number, steps: number): number {
  * @param value at least 0; default 1
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export function constant(value = 1): Schedule {
+export function constantSchedule(value = 1): Schedule {
   const kept = factor('value', value);
   return (step) => {
     check.nonNegativeInteger('step', step);
@@ -41,7 +41,7 @@ export function constant(value = 1): Schedule {
  * @param options `from`, default 1, and `to`, default 0; both at least 0
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export function linear(steps: number, options?: { from?: number; to?: number }): Schedule {
+export function linearSchedule(steps: number, options?: { from?: number; to?: number }): Schedule {
   check.positiveInteger('steps', steps);
   const { from = 1, to = 0 } = check.options(options);
   factor('from', from);
@@ -60,7 +60,7 @@ export function linear(steps: number, options?: { from?: number; to?: number }):
  * @param options `from`, default 1, and `to`, default 0; both at least 0
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export function cosine(steps: number, options?: { from?: number; to?: number }): Schedule {
+export function cosineSchedule(steps: number, options?: { from?: number; to?: number }): Schedule {
   check.positiveInteger('steps', steps);
   const { from = 1, to = 0 } = check.options(options);
   factor('from', from);
@@ -80,7 +80,7 @@ export function cosine(steps: number, options?: { from?: number; to?: number }):
  * @param then what follows; default a constant 1
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
-export function warmUp(steps: number, then: Schedule = constant()): Schedule {
+export function warmUp(steps: number, then: Schedule = constantSchedule()): Schedule {
   check.nonNegativeInteger('steps', steps);
   schedule('then', then);
   return (step) => {
@@ -96,7 +96,8 @@ export function warmUp(steps: number, then: Schedule = constant()): Schedule {
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE)
  */
 export function inSequence(phases: readonly (readonly [schedule: Schedule, steps?: number])[]): Schedule {
-  if (!Array.isArray(phases)) throw check.typeError('phases', 'an array of [schedule, steps]', phases);
+  const given: unknown = phases;
+  if (!Array.isArray(given)) throw check.typeError('phases', 'an array of [schedule, steps]', given);
   if (phases.length === 0) throw check.rangeError('phases', 'at least one phase', phases);
   const last = phases.length - 1;
   const list = phases.map(([each, steps], i) => {
@@ -116,7 +117,7 @@ export function inSequence(phases: readonly (readonly [schedule: Schedule, steps
  *
  * @throws TypeError (ERR_INVALID_ARG_TYPE)
  */
-export function product(...schedules: readonly Schedule[]): Schedule {
+export function productOf(...schedules: readonly Schedule[]): Schedule {
   schedules.forEach((each, i) => schedule(`schedules[${i}]`, each));
   return (step) => schedules.reduce((value, each) => value * each(step), 1);
 }

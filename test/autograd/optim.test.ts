@@ -1,4 +1,11 @@
-import { adam, adamW, sgd, type AdamOptions, type Optimizer, type SgdOptions } from '../../lib/autograd/optim.js';
+import {
+  adam,
+  adamW,
+  sgd,
+  type AdamOptions,
+  type Optimizer,
+  type SgdOptions,
+} from '../../lib/autograd/optim.js';
 import { tensor, type Tensor } from '../../lib/autograd/tensor.js';
 import { Philox } from '../../lib/random.js';
 import { expectThrown } from '../helpers/refused.js';
@@ -22,7 +29,12 @@ function run(make: (params: Tensor[]) => Optimizer, float32 = false): number[][]
 
 /** The same by a reference of one scalar. */
 function expected(reference: (theta: number, gradients: readonly number[]) => number[]): number[][] {
-  const columns = [...start(1)].map((theta, i) => reference(theta, gradients.map((each) => each[i])));
+  const columns = [...start(1)].map((theta, i) =>
+    reference(
+      theta,
+      gradients.map((each) => each[i]),
+    ),
+  );
   return gradients.map((_, t) => columns.map((column) => column[t]));
 }
 
@@ -43,16 +55,32 @@ test.each(adams)('adam is algorithm 1 of Kingma and Ba: %s', (_, o) => {
   const wanted = expected((theta, g) =>
     adamScalar(theta, g, { alpha: o.learningRate, l2: o.weightDecay, ...o }),
   );
-  expectClose(run((params) => adam(params, o)), wanted, 1e-13);
-  expectClose(run((params) => adam(params, o), true), wanted, 3e-6);
+  expectClose(
+    run((params) => adam(params, o)),
+    wanted,
+    1e-13,
+  );
+  expectClose(
+    run((params) => adam(params, o), true),
+    wanted,
+    3e-6,
+  );
 });
 
 test.each(adams)('adamW is algorithm 2 of Loshchilov and Hutter: %s', (_, o) => {
   const wanted = expected((theta, g) =>
     adamWScalar(theta, g, { alpha: o.learningRate, decay: o.weightDecay, ...o }),
   );
-  expectClose(run((params) => adamW(params, o)), wanted, 1e-13);
-  expectClose(run((params) => adamW(params, o), true), wanted, 3e-6);
+  expectClose(
+    run((params) => adamW(params, o)),
+    wanted,
+    1e-13,
+  );
+  expectClose(
+    run((params) => adamW(params, o), true),
+    wanted,
+    3e-6,
+  );
 });
 
 test('the first step of adam is the rate against the sign of the gradient', () => {
@@ -79,8 +107,16 @@ test.each(sgds)("sgd is PyTorch's: %s", (_, o) => {
       nesterov: o.nesterov,
     }),
   );
-  expectClose(run((params) => sgd(params, o)), wanted, 1e-13);
-  expectClose(run((params) => sgd(params, o), true), wanted, 3e-6);
+  expectClose(
+    run((params) => sgd(params, o)),
+    wanted,
+    1e-13,
+  );
+  expectClose(
+    run((params) => sgd(params, o), true),
+    wanted,
+    3e-6,
+  );
 });
 
 test('groups have decays and scales of their own', () => {

@@ -5,7 +5,12 @@ import { clipGradNorm, clipGradValue } from '../../lib/autograd/clip.js';
 import { kaiming, normal, uniform, xavier } from '../../lib/autograd/initialize.js';
 import { adamW, sgd } from '../../lib/autograd/optim.js';
 import { assignParameters, countElements, subset, under } from '../../lib/autograd/parameters.js';
-import { loadOptimizer, loadParameters, saveOptimizer, saveParameters } from '../../lib/autograd/state-file.js';
+import {
+  loadOptimizer,
+  loadParameters,
+  saveOptimizer,
+  saveParameters,
+} from '../../lib/autograd/state-file.js';
 import { tensor, type Tensor } from '../../lib/autograd/tensor.js';
 import { openSafetensors, writeSafetensors } from '../../lib/io/index.js';
 import { Philox } from '../../lib/random.js';
@@ -190,7 +195,9 @@ describe('files', () => {
     await expect(loadOptimizer(file, adamW({ a }))).rejects.toMatchObject(refusal);
     await writeFile(file, 'no header');
     await expect(loadParameters(file)).rejects.toMatchObject(refusal);
-    await expect(loadParameters(join(folder, 'absent.safetensors'))).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(loadParameters(join(folder, 'absent.safetensors'))).rejects.toMatchObject({
+      code: 'ENOENT',
+    });
     await expectRejected(() => saveParameters(file, { a: 1 as never }), 'type', 'params.a');
   });
 });

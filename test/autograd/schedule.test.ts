@@ -1,7 +1,15 @@
-import { constant, cosine, inSequence, linear, product, warmUp } from '../../lib/autograd/schedule.js';
+import {
+  constantSchedule as constant,
+  cosineSchedule as cosine,
+  inSequence,
+  linearSchedule as linear,
+  productOf as product,
+  warmUp,
+} from '../../lib/autograd/schedule.js';
 import { expectThrown } from '../helpers/refused.js';
 
-const first = (n: number, schedule: (step: number) => number) => Array.from({ length: n }, (_, i) => schedule(i));
+const first = (n: number, schedule: (step: number) => number) =>
+  Array.from({ length: n }, (_, i) => schedule(i));
 
 test('a constant is what it is', () => {
   expect(first(3, constant())).toEqual([1, 1, 1]);
