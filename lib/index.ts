@@ -30,6 +30,33 @@ export type {
   SelectiveScanShape,
   StateOf,
 } from './kernels/selective-scan-options.js';
+export {
+  linearAttention,
+  linearAttentionAsync,
+  linearAttentionBackward,
+  linearAttentionBackwardAsync,
+  linearAttentionStep,
+  linearAttentionStepAsync,
+} from './kernels/linear-attention.js';
+export type {
+  LinearAttentionBackwardInputs,
+  LinearAttentionGradients,
+  LinearAttentionInputs,
+  LinearAttentionOptions,
+  LinearAttentionResult,
+  LinearStepOptions,
+} from './kernels/linear-attention.js';
+export { createLinearState } from './kernels/linear-attention-options.js';
+export type {
+  LinearAlgorithm,
+  LinearFeatures,
+  LinearMap,
+  LinearShapeOptions,
+  LinearState,
+  LinearStateOptions,
+} from './kernels/linear-attention-options.js';
+export * from './kernels/prefix-attention.js';
+export * from './kernels/taylor-features.js';
 export * from './kernels/attention.js';
 export { attentionSplits } from './kernels/attention-options.js';
 export type {

@@ -7,6 +7,7 @@
 #include "cpu.h"
 #include "elastic/elastic.h"
 #include "gemm/gemm.h"
+#include "linear/linear.h"
 #include "parallel.h"
 #include "types.h"
 
@@ -61,6 +62,7 @@ enum class EmptyRow : uint8_t { zero, nan };
 enum class Reduction : uint8_t { none, sum, mean };
 enum class CacheLayout : uint8_t { nhd, hnd, paged };
 enum class GemmPath : uint8_t { gemv, flat, blocked };
+enum class LinearAlgorithm : uint8_t { automatic, quadratic, chunk, recurrent };
 enum class Stores : uint8_t { automatic, ordinary, streaming };
 
 /// The strings that stand for an enumeration in JavaScript, in its order.
@@ -111,6 +113,14 @@ struct Names<Activation> {
 template <>
 struct Names<GemmPath> {
   static constexpr const char* list[] = {"gemv", "flat", "blocked"};
+};
+template <>
+struct Names<LinearKind> {
+  static constexpr const char* list[] = {"identity", "relu", "elu", "taylor", "exponential"};
+};
+template <>
+struct Names<LinearAlgorithm> {
+  static constexpr const char* list[] = {"auto", "quadratic", "chunk", "recurrent"};
 };
 template <>
 struct Names<Metric> {

@@ -136,10 +136,12 @@ void guarded(Spans& spans, const char* isa, const char* kernel, Dtype in, Dtype 
           body);
 }
 
-/// Cases of the elastic family, of products and of attention, in guard_elastic.cc, guard_gemm.cc and guard_attention.cc.
+/// Cases of the elastic family, of products and of attention, in guard_elastic.cc, guard_gemm.cc, guard_attention.cc and so
+/// on.
 void guardElastic(Spans& spans, const char* isa);
 void guardGemm(Spans& spans, const char* isa);
 void guardAttention(Spans& spans, const char* isa);
+void guardLinear(Spans& spans, const char* isa);
 
 }  // namespace softlane::test
 #endif
