@@ -57,6 +57,10 @@ export type {
 } from './kernels/linear-attention-options.js';
 export * from './kernels/prefix-attention.js';
 export * from './kernels/taylor-features.js';
+export * from './kernels/recurrence.js';
+export * from './kernels/delta-rule.js';
+export * from './kernels/state-update.js';
+export * from './kernels/causal-conv.js';
 export * from './kernels/attention.js';
 export { attentionSplits } from './kernels/attention-options.js';
 export type {

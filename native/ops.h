@@ -111,6 +111,10 @@ struct Names<Activation> {
   static constexpr const char* list[] = {"none", "silu", "gelu", "gelu-tanh", "relu"};
 };
 template <>
+struct Names<RecurrenceForm> {
+  static constexpr const char* list[] = {"diagonal", "scalar", "gated"};
+};
+template <>
 struct Names<GemmPath> {
   static constexpr const char* list[] = {"gemv", "flat", "blocked"};
 };

@@ -11,7 +11,7 @@ enum class RecurrenceForm : uint8_t { diagonal, scalar, gated };
 struct RecurrenceJob {
   Dtype type;
   RecurrenceForm form;
-  bool reverse;  ///< from the last step to the first
+  bool reverse;                 ///< from the last step to the first
   const void *a, *b, *initial;  ///< initial: null for zeros
   void* h;
   size_t length, n;
@@ -31,7 +31,7 @@ struct DeltaRuleJob {
   size_t length, keys, n;  ///< n: columns of this block, at most as many as a tile has
   const void *q, *k;       ///< keyStep apart in time
   size_t keyStep;
-  const void* v;           ///< valueStep apart
+  const void* v;  ///< valueStep apart
   size_t valueStep;
   const void *beta, *alpha;  ///< gateStep apart; alpha null: 1
   size_t gateStep;
@@ -44,7 +44,7 @@ struct DeltaRuleJob {
 struct DeltaRuleBackward {
   DeltaRuleJob forward;
   const void* gout;  ///< valueStep apart
-  void* dState;      ///< [keys, tile]: gradient of the state after the last step, becomes that of the one before the first
+  void* dState;  ///< [keys, tile]: gradient of the state after the last step, becomes that of the one before the first
   void *dq, *dk, *dv, *dbeta, *dalpha;
 };
 /// Columns of a tile of a delta-rule state, for either type.
@@ -69,7 +69,7 @@ struct ConvJob {
   size_t xStep, tap;
   const void *weights, *bias;  ///< bias: may be null
   size_t weightTap;
-  bool each;         ///< weights and bias of every lane (weights[k weightTap + i]), or one for all lanes
+  bool each;  ///< weights and bias of every lane (weights[k weightTap + i]), or one for all lanes
   bool silu;
   const void* gout;  ///< null, or gradients that are multiplied by f' instead, yStep apart
   void* y;

@@ -142,6 +142,7 @@ void guardElastic(Spans& spans, const char* isa);
 void guardGemm(Spans& spans, const char* isa);
 void guardAttention(Spans& spans, const char* isa);
 void guardLinear(Spans& spans, const char* isa);
+void guardScan(Spans& spans, const char* isa);
 
 }  // namespace softlane::test
 #endif
