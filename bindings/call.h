@@ -179,7 +179,7 @@ template <class R, class... A, R (*op)(Run&, A...)>
 struct Call<op> {
   static constexpr size_t kCount = sizeof...(A);
   using Arguments = std::tuple<A...>;
-  static_assert(kCount <= 24, "an operation this wide wants a struct");
+  static_assert(kCount <= 36, "an operation this wide wants a struct");
 
   struct Promised : Job {
     Arguments values;

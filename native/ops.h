@@ -9,6 +9,7 @@
 #include "gemm/gemm.h"
 #include "linear/linear.h"
 #include "parallel.h"
+#include "scan/scan.h"
 #include "types.h"
 
 namespace softlane {
@@ -125,6 +126,14 @@ struct Names<LinearKind> {
 template <>
 struct Names<LinearAlgorithm> {
   static constexpr const char* list[] = {"auto", "quadratic", "chunk", "recurrent"};
+};
+template <>
+struct Names<Discretization> {
+  static constexpr const char* list[] = {"euler", "zoh", "bilinear"};
+};
+template <>
+struct Names<ScanLayout> {
+  static constexpr const char* list[] = {"channels-first", "time-first"};
 };
 template <>
 struct Names<Metric> {
