@@ -10,6 +10,7 @@
 #include "linear/linear.h"
 #include "parallel.h"
 #include "scan/scan.h"
+#include "tensor/tensor.h"
 #include "types.h"
 
 namespace softlane {
@@ -114,6 +115,14 @@ struct Names<Activation> {
 template <>
 struct Names<RecurrenceForm> {
   static constexpr const char* list[] = {"diagonal", "scalar", "gated"};
+struct Names<TensorMap> {
+  static constexpr const char* list[] = {"exp",      "log",  "sqrt",     "square", "abs",     "sign",
+                                         "relu",     "gelu", "geluTanh", "silu",   "sigmoid", "tanh",
+                                         "softplus", "elu",  "pow",      "clamp",  "affine"};
+};
+template <>
+struct Names<TensorBinary> {
+  static constexpr const char* list[] = {"add", "sub", "mul", "div", "maximum", "minimum", "keep", "drop", "notLess"};
 };
 template <>
 struct Names<GemmPath> {

@@ -14,8 +14,6 @@ export {
   isGradEnabled,
   noGrad,
   profile,
-  setThreads,
-  threads,
   zeroGrad,
 } from './tape.js';
 export type {
@@ -54,3 +52,36 @@ export type { Parameters } from './parameters.js';
 export type { ParameterGroup, ParameterList } from './parameter-list.js';
 export { loadOptimizer, loadParameters, saveOptimizer, saveParameters } from './state-file.js';
 export type { LoadOptions, SaveOptions } from './state-file.js';
+export { setThreads, threads } from './settings.js';
+export {
+  abs,
+  add,
+  broadcastTo,
+  clamp,
+  div,
+  exp,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  pow,
+  sign,
+  sqrt,
+  square,
+  sub,
+  where,
+} from './ops/arithmetic.js';
+export type { Operand } from './ops/op.js';
+export { elu, gelu, relu, sigmoid, silu, softplus, tanh } from './ops/activation.js';
+export { cumsum, logSumExp, max, mean, min, sum, variance } from './ops/reduce.js';
+export type { Axes, ReduceOptions, VarianceOptions } from './ops/reduce.js';
+export { concat, reshape, slice, split, stack, transpose } from './ops/shape.js';
+export { linear, matmul } from './ops/matmul.js';
+export type { MatmulOptions } from './ops/matmul.js';
+export { crossEntropy, logSoftmax, softmax } from './ops/softmax.js';
+export type { CrossEntropyOptions, SoftmaxOptions } from './ops/softmax.js';
+export { l2Normalize, layerNorm, rmsNorm } from './ops/norm.js';
+export { dropout, embedding, gather, oneHot, scatterAdd, topK } from './ops/gather.js';
+export { packedAttention, scaledDotProductAttention } from './ops/attention.js';
+export type { AttentionOptions } from './ops/attention.js';

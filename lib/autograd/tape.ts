@@ -23,7 +23,7 @@
  */
 import * as check from '../check.js';
 import { TapeError } from './errors.js';
-import { addInPlace, addOutOfPlace } from './accumulate.js';
+import { addInPlace, binary, copyOf, zerosLike } from './kernels.js';
 import { empty, requireTensor, share, shapeText, Tensor, tensorsIn, tensorsMade } from './tensor.js';
 
 /** What an op's two halves share. */
@@ -115,20 +115,6 @@ export const enableGrad = <T>(fn: () => T): T => withRecording(true, fn);
 
 /** Whether ops are recorded at the moment. */
 export const isGradEnabled = (): boolean => recordingOn;
-
-let threadCount = 1;
-
-/**
- * Threads of the kernels that ops call; default 1. Results do not depend on it.
- *
- * @param count at least 1
- */
-export function setThreads(count: number): void {
-  threadCount = check.positiveInteger('count', count);
-}
-
-/** Threads of the kernels that ops call. */
-export const threads = (): number => threadCount;
 
 /** Time of the ops of one name, forward or backward. */
 export interface ProfileEntry {
@@ -233,7 +219,7 @@ class Sums<K> {
       addInPlace(before, gradient);
       gradient.release();
     } else {
-      this.of.set(key, addOutOfPlace(before, gradient));
+      this.of.set(key, binary('add', before, gradient));
       before.release();
       gradient.release();
     }
@@ -272,7 +258,7 @@ function seedOf(output: Tensor, gradient: Tensor | undefined): Tensor {
 /** The tensor if nothing else looks at its memory, else a copy. */
 function exclusive(sum: Tensor): Tensor {
   if (sum.storage.uses === 1) return sum;
-  const copy = addOutOfPlace(sum, undefined);
+  const copy = copyOf(sum);
   sum.release();
   return copy;
 }
@@ -407,16 +393,13 @@ export function grad(output: Tensor, inputs: readonly Tensor[], options?: GradOp
   const reached = output.requiresGrad ? flow(output, o, new Set(inputs)).of : new Map<Tensor, Tensor>();
   return inputs.map((each, i) => {
     const found = reached.get(each);
-    if (found !== undefined)
-      return inputs.indexOf(each) === i ? exclusive(found) : addOutOfPlace(found, undefined);
+    if (found !== undefined) return inputs.indexOf(each) === i ? exclusive(found) : copyOf(found);
     if (!o.allowUnused)
       throw new TapeError(
         'ERR_NO_GRAPH',
         `the output does not depend on inputs[${i}] (allowUnused gives zeros)`,
       );
-    const zero = empty(each.shape, each.dtype);
-    zero.data.fill(0);
-    return zero;
+    return zerosLike(each.shape, each.dtype);
   });
 }
 
