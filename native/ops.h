@@ -115,6 +115,8 @@ struct Names<Activation> {
 template <>
 struct Names<RecurrenceForm> {
   static constexpr const char* list[] = {"diagonal", "scalar", "gated"};
+};
+template <>
 struct Names<TensorMap> {
   static constexpr const char* list[] = {"exp",      "log",  "sqrt",     "square", "abs",     "sign",
                                          "relu",     "gelu", "geluTanh", "silu",   "sigmoid", "tanh",
