@@ -61,6 +61,22 @@ export * from './kernels/recurrence.js';
 export * from './kernels/delta-rule.js';
 export * from './kernels/state-update.js';
 export * from './kernels/causal-conv.js';
+export * from './kernels/gaussian.js';
+export {
+  ConvergenceError,
+  newtonPseudoInverse,
+  newtonPseudoInverseAsync,
+  newtonPseudoInverseBackward,
+  newtonPseudoInverseBackwardAsync,
+} from './kernels/newton.js';
+export type {
+  NewtonBackwardOptions,
+  NewtonOptions,
+  NewtonReport,
+  NewtonResult,
+  NewtonSettings,
+} from './kernels/newton.js';
+export * from './kernels/soft-attention.js';
 export * from './kernels/attention.js';
 export { attentionSplits } from './kernels/attention-options.js';
 export type {
