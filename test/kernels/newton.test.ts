@@ -106,7 +106,7 @@ onEveryIsa(() => {
       const A = Float32Array.from(kernelOf(9, 4, 0.6, 3));
       const { inverse } = newtonPseudoInverse(A, { m: 9, iterations: 40 });
       const expected = reference(A, 9, { iterations: 40 }).inverse;
-      expectClose(inverse, expected, (i, value) => 6e-8 * Math.abs(value) + 1e-12 * largest(expected));
+      expectClose(inverse, expected, (_, value) => 6e-8 * Math.abs(value) + 1e-12 * largest(expected));
     });
 
     it('a matrix gives the same bits alone, in a batch and on any number of threads', async () => {

@@ -179,6 +179,7 @@ TEST(no_kernel_leaves_its_spans) {
     guardAttention(spans, isa);
     guardLinear(spans, isa);
     guardScan(spans, isa);
+    guardSoft(spans, isa);
     for (size_t n : guardedLengths()) {
       ofFloats(spans, isa, n);
       if (n > 0) ofDecoder(spans, isa, n);

@@ -26,8 +26,8 @@ void guardSoft(Spans& spans, const char* isa) {
           k.soft_gaussian({type, c, stride, rows, cols, left, right});
           for (size_t i = 0; i < rows; i++)
             for (size_t j = 0; j < cols; j++) {
-              const double value = type == Dtype::f64 ? static_cast<double*>(c)[i * stride + j]
-                                                      : static_cast<float*>(c)[i * stride + j];
+              const double value =
+                  type == Dtype::f64 ? static_cast<double*>(c)[i * stride + j] : static_cast<float*>(c)[i * stride + j];
               CHECK(value >= 0 && value <= 1, "%s", now);
             }
         });
