@@ -56,6 +56,11 @@ export type {
   LinearStateOptions,
 } from './kernels/linear-attention-options.js';
 export * from './kernels/prefix-attention.js';
+export * from './kernels/recurrent-attention.js';
+export { AttentionState, createAttentionState } from './kernels/attention-state.js';
+export type { AttentionStateOptions } from './kernels/attention-state.js';
+export type { RecurrentNormalization } from './kernels/recurrent-norms.js';
+export * from './kernels/attention-variants.js';
 export * from './kernels/taylor-features.js';
 export * from './kernels/recurrence.js';
 export * from './kernels/delta-rule.js';

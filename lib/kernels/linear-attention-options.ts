@@ -167,14 +167,16 @@ export function callOf(o: LinearShapeOptions, type: 'f32' | 'f64', stateful: boo
   if (algorithm === 'chunk' || algorithm === 'recurrent' || stateful) requireState(features, bytes);
   const threads = threadsOf(o.threads);
   const shape = { batch, heads, length, normalize, eps, causal };
-  return { ...features, ...shape, algorithm, chunkSize, padding, checkFinite, threads, type };
+  const kind = features.map as LinearMap | 'exponential';
+  const settings = { algorithm, chunkSize, padding, checkFinite, threads };
+  return { ...features, ...shape, ...settings, type, kind, clamp: 0 };
 }
 
 /** The numbers of a call in the order of native/linear/shape.h. */
-export function sizesOf(n: LinearCall, encoderLength: number, causal: boolean, clamp = 0): Float64Array {
+export function sizesOf(n: LinearCall, encoderLength: number): Float64Array {
   const flags = [n.normalize, n.symmetric, n.padding === 'reference'].map(Number);
   const shape = [n.batch, n.heads, n.length, encoderLength, n.headDim, n.valueDim, n.order];
-  return Float64Array.of(...shape, n.scale, n.eps, n.chunkSize, ...flags, clamp, Number(causal));
+  return Float64Array.of(...shape, n.scale, n.eps, n.chunkSize, ...flags, n.clamp, Number(n.causal));
 }
 
 /** A mask of tokens, [batch, length], of 0 and 1. */

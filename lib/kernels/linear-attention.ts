@@ -73,10 +73,10 @@ export function prepareForward<T extends Reals>(
   const { out, state, denominators } = to;
   const args = [q, ...keys, all?.k, all?.v, mask, initialState?.kv, initialState?.k];
   const results = [out, denominators, state?.kv, state?.k];
-  const sizes = sizesOf(n, all?.length ?? 0, n.causal);
+  const sizes = sizesOf(n, all?.length ?? 0);
   return {
     operation: 'linearAttention',
-    args: [...args, ...results, sizes, n.map, n.algorithm, n.threads],
+    args: [...args, ...results, sizes, n.kind, n.algorithm, n.threads],
     result: (zeros) => ({ out, ...(state && { state }), emptyRows: zeros as number }),
   };
 }
@@ -176,7 +176,7 @@ export function prepareBackward<T extends Reals>(
     ...[gout, gdenominators, gstate?.kv, gstate?.k],
     ...(n.causal ? [dq, dk, dv, seen?.dkEnc, seen?.dvEnc] : [dq, undefined, undefined, dk, dv]),
     ...[dinitialState?.kv, dinitialState?.k],
-    ...[sizesOf(n, all?.length ?? 0, n.causal), n.map, n.algorithm, n.threads],
+    ...[sizesOf(n, all?.length ?? 0), n.kind, n.algorithm, n.threads],
   ];
   const result = { dq, dk, dv, ...(dinitialState && { dinitialState }), ...seen };
   return { operation: 'linearAttentionBackward', args, result };
