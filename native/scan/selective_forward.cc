@@ -16,7 +16,7 @@
 namespace softlane {
 namespace {
 
-constexpr size_t kBlockChannels = 256;
+constexpr size_t kBlockChannels = 512;
 
 /// Steps of a chunk; at least the length where time is not cut.
 size_t chunkSteps(const ScanCall& call) {

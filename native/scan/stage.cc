@@ -36,10 +36,13 @@ void gather(const StageJob& job) {
   for (size_t j = 0; j < job.columns; j += L) {
     const size_t columns = job.columns - j;
     if (job.columnStride == 1 || L == 1) {
-      for (size_t i = 0; i < job.rows; i++) {
-        const T* p = from + i * job.rowStride + j * job.columnStride;
-        prefetch(p + job.rows * job.rowStride);  // the tile that comes next
-        some<V>(p, columns).store(tile + i * job.width + j);
+      // Copies: the stores might otherwise have changed them. The next tile of these rows is asked for: it lies on the same
+      // pages, but a piece of a row is too short for the hardware to see a stream.
+      const size_t rows = job.rows, width = job.width, rowStride = job.rowStride, columnStride = job.columnStride;
+      for (size_t i = 0; i < rows; i++) {
+        const T* p = from + i * rowStride + j * columnStride;
+        prefetch(p + width);
+        some<V>(p, columns).store(tile + i * width + j);
       }
     } else if (job.rowStride == 1) {
       for (size_t i = 0; i < job.rows; i += L) {
