@@ -143,6 +143,7 @@ void guardGemm(Spans& spans, const char* isa);
 void guardAttention(Spans& spans, const char* isa);
 void guardLinear(Spans& spans, const char* isa);
 void guardScan(Spans& spans, const char* isa);
+void guardSoft(Spans& spans, const char* isa);
 
 }  // namespace softlane::test
 #endif
