@@ -1,0 +1,67 @@
+/**
+ * What ops over kernels have in common: named operands, some of them optional, of one type, and results that kernels
+ * allocate.
+ */
+import * as check from '../../check.js';
+import type { Reals } from '../../kernels/arguments.js';
+import type { Real } from '../pool.js';
+import { empty, requireTensor, shapeText, tensor, type Tensor } from '../tensor.js';
+
+/** The operands of a call that are given, in a fixed order. */
+export interface Operands<K extends string> {
+  names: K[];
+  inputs: Tensor[];
+  dtype: Real;
+  /** Their data by name. */
+  data: () => Record<K, Reals>;
+}
+
+/**
+ * Reads the operands of an op from a record.
+ *
+ * @param record tensors by name; those that are undefined are left out
+ * @param required names that must be there, the first of which decides the type
+ * @param optional names that may be there
+ * @throws TypeError (ERR_INVALID_ARG_TYPE) for what is not a tensor of that type
+ */
+export function operands<K extends string>(
+  record: unknown,
+  required: readonly K[],
+  optional: readonly K[] = [],
+): Operands<K> {
+  if (typeof record !== 'object' || record === null || ArrayBuffer.isView(record))
+    throw check.typeError('input', 'an object of tensors', record);
+  const given = record as Record<K, unknown>;
+  const { dtype } = requireTensor(required[0], given[required[0]]);
+  const names = [...required, ...optional.filter((name) => given[name] !== undefined)];
+  const inputs = names.map((name) => requireTensor(name, given[name], dtype));
+  const data = () => Object.fromEntries(names.map((name, i) => [name, inputs[i].data])) as Record<K, Reals>;
+  return { names, inputs, dtype, data };
+}
+
+/** Checks the shape of an operand: a size each axis, undefined for any. */
+export function requireShape(name: string, x: Tensor, shape: readonly (number | undefined)[]): void {
+  if (x.shape.length === shape.length && shape.every((size, i) => size === undefined || size === x.shape[i]))
+    return;
+  const wanted = `[${shape.map((size) => size ?? 'any').join(', ')}]`;
+  throw check.rangeError(name, `of shape ${wanted}`, `shape ${shapeText(x.shape)}`);
+}
+
+/** Checks the number of axes of an operand. */
+export function requireAxes(name: string, x: Tensor, axes: string): readonly number[] {
+  const count = axes.split(',').length;
+  if (x.shape.length !== count)
+    throw check.rangeError(name, `of axes [${axes}]`, `shape ${shapeText(x.shape)}`);
+  return x.shape;
+}
+
+/** A result of a kernel as a tensor of that shape. */
+export const resultOf = (data: Reals, shape: readonly number[]): Tensor => tensor(data, { shape });
+
+/** The gradient of an output, zeros where none came. */
+export function gradientOr(gradient: Tensor | undefined, like: Tensor): Tensor {
+  if (gradient) return gradient;
+  const zero = empty(like.shape, like.dtype);
+  zero.data.fill(0);
+  return zero;
+}
