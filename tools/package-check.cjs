@@ -134,6 +134,11 @@ const USE = `
   if (elastic.distance(x, y) !== 5) throw new Error('dtw gave ' + elastic.distance(x, y));
   if (elastic.pairwise([x, y], null, { metric: 'msm' })[1] !== 4) throw new Error('pairwise gave something else');
   if (typeof pieces.runAll !== 'function') throw new Error('softlane/pieces is not there');
+  const w = autograd.tensor([1, 2], { requiresGrad: true });
+  const once = autograd.checkpoint((x) => autograd.share(x), w);
+  autograd.backward(once, autograd.tensor([3, 4]));
+  if (w.grad.data.join() !== '3,4') throw new Error('autograd gave ' + w.grad.data);
+  if (sequence.repeatPrompt(Int32Array.of(1, 2)).join() !== '1,2,1,2') throw new Error('sequence gave something else');
   const p = softlane.softmax(Float32Array.of(1, 2, 3, 4));
   const known = [0.0320586033, 0.0871443187, 0.2368828181, 0.6439142599];
   if (known.some((each, i) => Math.abs(p[i] - each) > 1e-7)) throw new Error('softmax gave ' + p);
@@ -152,8 +157,8 @@ function use(folder, env) {
   const node = (args) => capture(process.execPath, args, { cwd: folder, env });
   const npx = (...args) =>
     node([join(dirname(npmScript()), 'npx-cli.js'), '--no-install', '--offline', ...args]);
-  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; import * as elastic from 'softlane/elastic'; import * as llm from 'softlane/llm'; import * as pieces from 'softlane/pieces'; const form = 'import';${USE} await later;`;
-  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const elastic = require('softlane/elastic'); const llm = require('softlane/llm'); const pieces = require('softlane/pieces'); const form = 'require';${USE}`;
+  const imported = `import * as softlane from 'softlane'; import * as io from 'softlane/io'; import * as elastic from 'softlane/elastic'; import * as llm from 'softlane/llm'; import * as pieces from 'softlane/pieces'; import * as autograd from 'softlane/autograd'; import * as sequence from 'softlane/sequence'; const form = 'import';${USE} await later;`;
+  const required = `const softlane = require('softlane'); const io = require('softlane/io'); const elastic = require('softlane/elastic'); const llm = require('softlane/llm'); const pieces = require('softlane/pieces'); const autograd = require('softlane/autograd'); const sequence = require('softlane/sequence'); const form = 'require';${USE}`;
   step(node(['--input-type=module', '-e', imported]).trim());
   step(node(['--input-type=commonjs', '-e', required]).trim());
 

@@ -16,7 +16,6 @@ export interface StepContext {
 /** Settings of stochastic gradient descent. */
 export interface SgdSettings {
   momentum: number;
-  dampening: number;
   nesterov: boolean;
 }
 
@@ -24,7 +23,7 @@ export interface SgdSettings {
  * Stochastic gradient descent: with g the gradient and x the parameter,
  *
  *   d = g + weightDecay x
- *   v = d at the first step, momentum v + (1 - dampening) d at the others
+ *   v = momentum v + d, from v = 0
  *   x = x - rate d (without momentum), x - rate v, or with Nesterov's look-ahead x - rate (d + momentum v)
  *
  * The velocity does not hold the rate, as in PyTorch; Sutskever et al. 2013 have the rate inside of it.
@@ -33,17 +32,16 @@ export function sgdStep(
   x: Reals,
   gradient: Reals,
   velocity: Reals | undefined,
-  { rate, weightDecay, step }: StepContext,
-  { momentum, dampening, nesterov }: SgdSettings,
+  { rate, weightDecay }: StepContext,
+  { momentum, nesterov }: SgdSettings,
 ): void {
   if (!velocity) {
     for (let i = 0; i < x.length; i++) x[i] -= rate * (gradient[i] + weightDecay * x[i]);
     return;
   }
-  const [keep, take] = step === 1 ? [0, 1] : [momentum, 1 - dampening];
   for (let i = 0; i < x.length; i++) {
     const d = gradient[i] + weightDecay * x[i];
-    const v = keep * velocity[i] + take * d;
+    const v = momentum * velocity[i] + d;
     velocity[i] = v;
     x[i] -= rate * (nesterov ? d + momentum * v : v);
   }

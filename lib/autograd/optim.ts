@@ -41,9 +41,7 @@ export interface OptimizerOptions {
 export interface SgdOptions extends OptimizerOptions {
   /** Share of the velocity that is kept, in [0, 1]; default 0. */
   momentum?: number;
-  /** Share of the gradient that is not added to the velocity after the first step, in [0, 1]; default 0. */
-  dampening?: number;
-  /** Nesterov's look-ahead; needs a momentum, and no dampening. Default false. */
+  /** Nesterov's look-ahead; needs a momentum. Default false. */
   nesterov?: boolean;
 }
 
@@ -202,11 +200,9 @@ function share(name: string, value: unknown, isOpen: boolean): number {
 export function sgd(params: ParameterList | readonly ParameterGroup[], options?: SgdOptions): Optimizer {
   const o = check.options(options);
   const momentum = share('momentum', o.momentum ?? 0, false);
-  const dampening = share('dampening', o.dampening ?? 0, false);
   const nesterov = check.boolean('nesterov', o.nesterov ?? false);
   if (nesterov && momentum === 0) throw check.rangeError('momentum', '> 0 with nesterov', momentum);
-  if (nesterov && dampening !== 0) throw check.rangeError('dampening', '0 with nesterov', dampening);
-  const settings = { momentum, dampening, nesterov };
+  const settings = { momentum, nesterov };
   const rule: Rule = {
     kind: 'sgd',
     slots: momentum === 0 ? [] : ['velocity'],

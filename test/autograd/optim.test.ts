@@ -93,7 +93,7 @@ const sgds: [string, SgdOptions][] = [
   ['defaults', {}],
   ['decay', { learningRate: 0.1, weightDecay: 0.2 }],
   ['momentum', { learningRate: 0.1, momentum: 0.9 }],
-  ['momentum, dampening and decay', { momentum: 0.8, dampening: 0.3, weightDecay: 0.1 }],
+  ['momentum and decay', { momentum: 0.8, weightDecay: 0.1 }],
   ['nesterov', { learningRate: 0.1, momentum: 0.9, nesterov: true, weightDecay: 0.05 }],
 ];
 
@@ -102,7 +102,6 @@ test.each(sgds)("sgd is PyTorch's: %s", (_, o) => {
     sgdScalar(theta, g, {
       lr: o.learningRate,
       mu: o.momentum,
-      tau: o.dampening,
       lambda: o.weightDecay,
       nesterov: o.nesterov,
     }),
@@ -198,7 +197,6 @@ test('bad arguments are refused by name', () => {
   expectThrown(() => sgd([x], { learningRate: -1 }), 'range', 'learningRate');
   expectThrown(() => sgd([x], { momentum: 1.5 }), 'range', 'momentum');
   expectThrown(() => sgd([x], { nesterov: true }), 'range', 'momentum');
-  expectThrown(() => sgd([x], { nesterov: true, momentum: 0.9, dampening: 0.1 }), 'range', 'dampening');
   expectThrown(() => adam([x], { beta1: 1 }), 'range', 'beta1');
   expectThrown(() => adam([x], { beta2: -0.1 }), 'range', 'beta2');
   expectThrown(() => adam([x], { epsilon: 0 }), 'range', 'epsilon');

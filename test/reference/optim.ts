@@ -46,11 +46,11 @@ export function adamWScalar(
   return thetas;
 }
 
-/** SGD as documented for torch.optim.SGD (maximize = false). */
+/** SGD as documented for torch.optim.SGD (maximize = false, dampening = 0). */
 export function sgdScalar(
   theta: number,
   gradients: readonly number[],
-  { lr = 0.01, mu = 0, tau = 0, lambda = 0, nesterov = false },
+  { lr = 0.01, mu = 0, lambda = 0, nesterov = false },
 ): number[] {
   let b = 0;
   const thetas: number[] = [];
@@ -58,7 +58,7 @@ export function sgdScalar(
     let g = gradient;
     if (lambda !== 0) g = g + lambda * theta;
     if (mu !== 0) {
-      b = i > 0 ? mu * b + (1 - tau) * g : g;
+      b = i > 0 ? mu * b + g : g;
       g = nesterov ? g + mu * b : b;
     }
     theta = theta - lr * g;

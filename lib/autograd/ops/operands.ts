@@ -5,6 +5,7 @@
 import * as check from '../../check.js';
 import type { Reals } from '../../kernels/arguments.js';
 import type { Real } from '../pool.js';
+import { apply, type Gradients, type OpContext } from '../tape.js';
 import { empty, requireTensor, shapeText, tensor, type Tensor } from '../tensor.js';
 
 /** The operands of a call that are given, in a fixed order. */
@@ -59,9 +60,37 @@ export function requireAxes(name: string, x: Tensor, axes: string): readonly num
 export const resultOf = (data: Reals, shape: readonly number[]): Tensor => tensor(data, { shape });
 
 /** The gradient of an output, zeros where none came. */
-export function gradientOr(gradient: Tensor | undefined, like: Tensor): Tensor {
+export function gradientOr(gradient: Tensor | undefined, like: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
   if (gradient) return gradient;
   const zero = empty(like.shape, like.dtype);
   zero.data.fill(0);
   return zero;
+}
+
+/**
+ * Records an op over a kernel.
+ *
+ * @param name what errors and profiles call it
+ * @param operands what `operands` read
+ * @param forward calls the kernel and gives the outputs
+ * @param backward calls the kernel of the gradient: arrays by the names of the operands
+ */
+export function kernelOp<K extends string>(
+  name: string,
+  { names, inputs }: Operands<K>,
+  forward: (context: OpContext) => Tensor[],
+  backward: (gradients: Gradients, context: OpContext) => Partial<Record<K, Reals>>,
+): Tensor[] {
+  return apply<Tensor[]>({
+    name,
+    inputs,
+    forward,
+    backward: (gradients, context) => {
+      const found = backward(gradients, context);
+      return names.map((each, i) => {
+        const array = found[each];
+        return array && context.needs[i] ? resultOf(array, inputs[i].shape) : undefined;
+      });
+    },
+  });
 }

@@ -4,7 +4,6 @@
 import * as check from '../../check.js';
 import type { Reals } from '../../kernels/arguments.js';
 import { selectiveScanBackward } from '../../kernels/selective-scan-backward.js';
-import type { SelectiveScanGradients } from '../../kernels/selective-scan-backward.js';
 import type {
   ScanDiscretization,
   ScanLayout,
@@ -12,9 +11,9 @@ import type {
   SelectiveScanShape,
 } from '../../kernels/selective-scan-options.js';
 import { selectiveScan as scanKernel } from '../../kernels/selective-scan.js';
-import { apply, threads } from '../tape.js';
+import { threads } from '../tape.js';
 import { empty, shapeText, type Tensor } from '../tensor.js';
-import { gradientOr, operands, requireShape, resultOf } from './operands.js';
+import { gradientOr, kernelOp, operands, requireShape, resultOf } from './operands.js';
 
 /** Operands of selectiveScan; shapes with layout 'time-first' in brackets, complex ones have a last axis [re, im]. */
 export interface SelectiveScanTensors {
@@ -70,19 +69,6 @@ export interface SelectiveScanOutputs {
 const REQUIRED = ['u', 'delta', 'A', 'B', 'C'] as const;
 const OPTIONAL = ['D', 'z', 'deltaBias', 'initialState'] as const;
 type Name = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
-
-/** Where the gradient of each operand stands. */
-const GRADIENT: Record<Name, keyof SelectiveScanGradients> = {
-  u: 'du',
-  delta: 'ddelta',
-  A: 'dA',
-  B: 'dB',
-  C: 'dC',
-  D: 'dD',
-  z: 'dz',
-  deltaBias: 'ddeltaBias',
-  initialState: 'dInitialState',
-};
 
 /** Reads the sizes off the tensors and checks that all shapes agree. */
 function shapeOfScan(
@@ -153,17 +139,17 @@ export function selectiveScan(
   options?: SelectiveScanOpOptions,
 ): SelectiveScanOutputs {
   const o = check.options(options);
-  const { names, inputs, dtype, data } = operands<Name>(input, REQUIRED, OPTIONAL);
+  const given = operands<Name>(input, REQUIRED, OPTIONAL);
   const keepStates = check.boolean('keepStates', o.keepStates ?? true);
   const { parts, ...shape } = shapeOfScan(input, o);
   const { batch, dim, state } = shape;
-  const kernelInput = (): SelectiveScanInput => ({ ...data(), segmentIds: o.segmentIds });
+  const kernelInput = (): SelectiveScanInput => ({ ...given.data(), segmentIds: o.segmentIds });
   let checkpoints: Tensor | undefined;
-  const [out, lastState] = apply<Tensor[]>({
-    name: 'selectiveScan',
-    inputs,
-    forward: (context) => {
-      const result = empty(input.u.shape, dtype);
+  const [out, lastState] = kernelOp(
+    'selectiveScan',
+    given,
+    (context) => {
+      const result = empty(input.u.shape, given.dtype);
       const scanned = scanKernel<Reals>(kernelInput(), {
         ...shape,
         threads: threads(),
@@ -175,20 +161,22 @@ export function selectiveScan(
         checkpoints = context.save(resultOf(scanned.checkpoints, [scanned.checkpoints.length]));
       return [result, resultOf(scanned.lastState as Reals, [batch, dim, state, ...parts])];
     },
-    backward: ([gradient, lastGradient], { needs }) => {
+    ([gradient, glast]) => {
       const gout = gradientOr(gradient, input.u);
-      const gradients = selectiveScanBackward<Reals>(kernelInput(), gout.data, {
+      const found = selectiveScanBackward<Reals>(kernelInput(), gout.data, {
         ...shape,
         threads: threads(),
-        glast: lastGradient?.data,
+        glast: glast?.data,
         checkpoints: checkpoints?.data,
       });
       if (gout !== gradient) gout.release();
-      return names.map((name, i) =>
-        needs[i] ? resultOf(gradients[GRADIENT[name]] as Reals, inputs[i].shape) : undefined,
-      );
+      const { du, ddelta, dA, dB, dC, dD, dz, ddeltaBias, dInitialState } = found;
+      return {
+        ...{ u: du, delta: ddelta, A: dA, B: dB, C: dC, D: dD, z: dz },
+        ...{ deltaBias: ddeltaBias, initialState: dInitialState },
+      };
     },
-  });
+  );
   return { out, lastState };
 }
 
