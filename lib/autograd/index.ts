@@ -85,3 +85,20 @@ export { l2Normalize, layerNorm, rmsNorm } from './ops/norm.js';
 export { dropout, embedding, gather, oneHot, scatterAdd, topK } from './ops/gather.js';
 export { packedAttention, scaledDotProductAttention } from './ops/attention.js';
 export type { AttentionOptions } from './ops/attention.js';
+export { linearAttention, prefixLinearAttention } from './ops/linear-attention.js';
+export type {
+  LinearAttentionOpOptions,
+  LinearAttentionOutputs,
+  LinearAttentionTensors,
+  LinearStateTensors,
+  PrefixLinearAttentionOpOptions,
+  PrefixLinearAttentionTensors,
+} from './ops/linear-attention.js';
+export { softDistance, softDtw, softMsm } from './ops/elastic.js';
+export type { SoftLossOptions } from './ops/elastic.js';
+export { selectiveScan, selectiveScanCheckpointed } from './ops/selective-scan.js';
+export type {
+  SelectiveScanOpOptions,
+  SelectiveScanOutputs,
+  SelectiveScanTensors,
+} from './ops/selective-scan.js';

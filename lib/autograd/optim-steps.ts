@@ -1,8 +1,9 @@
 /**
- * What one step of an optimizer does to one parameter: formulas over typed arrays, computed in float64 and rounded to
- * the array's type when stored. The parameter and the state change in place.
+ * What one step of an optimizer does to one parameter, in place. Native: native/tensor.
  */
 import type { Reals } from '../kernels/arguments.js';
+import { native } from '../native.js';
+import { threads } from './settings.js';
 
 /** What every step of a parameter needs. */
 export interface StepContext {
@@ -20,10 +21,10 @@ export interface SgdSettings {
 }
 
 /**
- * Stochastic gradient descent: with g the gradient and x the parameter,
+ * Stochastic gradient descent: with g the gradient, x the parameter and v its velocity, at first 0,
  *
  *   d = g + weightDecay x
- *   v = momentum v + d, from v = 0
+ *   v = momentum v + d
  *   x = x - rate d (without momentum), x - rate v, or with Nesterov's look-ahead x - rate (d + momentum v)
  *
  * The velocity does not hold the rate, as in PyTorch; Sutskever et al. 2013 have the rate inside of it.
@@ -35,16 +36,8 @@ export function sgdStep(
   { rate, weightDecay }: StepContext,
   { momentum, nesterov }: SgdSettings,
 ): void {
-  if (!velocity) {
-    for (let i = 0; i < x.length; i++) x[i] -= rate * (gradient[i] + weightDecay * x[i]);
-    return;
-  }
-  for (let i = 0; i < x.length; i++) {
-    const d = gradient[i] + weightDecay * x[i];
-    const v = momentum * velocity[i] + d;
-    velocity[i] = v;
-    x[i] -= rate * (nesterov ? d + momentum * v : v);
-  }
+  const settings = Float64Array.of(rate, momentum, 1, weightDecay, 1);
+  native('sgdStep')(x, gradient, velocity, settings, nesterov, threads());
 }
 
 /** Settings of Adam and AdamW. */
@@ -72,16 +65,15 @@ export function adamStep(
   { rate, weightDecay, step }: StepContext,
   { beta1, beta2, epsilon, decoupled }: AdamSettings,
 ): void {
-  const meanScale = rate / (1 - beta1 ** step);
-  const varianceScale = 1 / (1 - beta2 ** step);
-  const keep = decoupled ? 1 - rate * weightDecay : 1;
-  const coupled = decoupled ? 0 : weightDecay;
-  for (let i = 0; i < x.length; i++) {
-    const g = gradient[i] + coupled * x[i];
-    const m = beta1 * mean[i] + (1 - beta1) * g;
-    const v = beta2 * variance[i] + (1 - beta2) * g * g;
-    mean[i] = m;
-    variance[i] = v;
-    x[i] = keep * x[i] - (meanScale * m) / (Math.sqrt(varianceScale * v) + epsilon);
-  }
+  const settings = Float64Array.of(
+    rate / (1 - beta1 ** step),
+    beta1,
+    beta2,
+    epsilon,
+    1 / (1 - beta2 ** step),
+    decoupled ? 1 - rate * weightDecay : 1,
+    decoupled ? 0 : weightDecay,
+    1,
+  );
+  native('adamStep')(x, gradient, mean, variance, settings, threads());
 }

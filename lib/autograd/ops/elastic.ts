@@ -5,7 +5,8 @@ import * as check from '../../check.js';
 import { softLossBatch, type SoftOptions } from '../../elastic/soft.js';
 import { SeriesSet } from '../../elastic/series.js';
 import type { Reals } from '../../kernels/arguments.js';
-import { apply, threads } from '../tape.js';
+import { threads } from '../settings.js';
+import { apply } from '../tape.js';
 import { empty, requireTensor, shapeText, type Tensor } from '../tensor.js';
 
 /** Options of the losses: the channels are those of the tensors. */

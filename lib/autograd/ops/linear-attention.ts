@@ -12,7 +12,7 @@ import {
   prefixLinearAttentionBackward,
 } from '../../kernels/prefix-attention.js';
 import type { PrefixShapeOptions } from '../../kernels/prefix-attention.js';
-import { threads } from '../tape.js';
+import { threads } from '../settings.js';
 import { empty, type Tensor } from '../tensor.js';
 import { gradientOr, kernelOp, operands, requireAxes, requireShape, resultOf } from './operands.js';
 

@@ -8,7 +8,7 @@ import { causalConv1d as convKernel, causalConv1dBackward } from '../../kernels/
 import { deltaRuleRecurrence as deltaKernel, deltaRuleRecurrenceBackward } from '../../kernels/delta-rule.js';
 import { linearRecurrence as recurrenceKernel, linearRecurrenceBackward } from '../../kernels/recurrence.js';
 import type { RecurrenceForm } from '../../kernels/recurrence.js';
-import { threads } from '../tape.js';
+import { threads } from '../settings.js';
 import { empty, type Tensor } from '../tensor.js';
 import { gradientOr, kernelOp, operands, requireAxes, requireShape, resultOf } from './operands.js';
 

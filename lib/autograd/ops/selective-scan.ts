@@ -11,7 +11,7 @@ import type {
   SelectiveScanShape,
 } from '../../kernels/selective-scan-options.js';
 import { selectiveScan as scanKernel } from '../../kernels/selective-scan.js';
-import { threads } from '../tape.js';
+import { threads } from '../settings.js';
 import { empty, shapeText, type Tensor } from '../tensor.js';
 import { gradientOr, kernelOp, operands, requireShape, resultOf } from './operands.js';
 

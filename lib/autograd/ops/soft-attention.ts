@@ -5,7 +5,8 @@ import * as check from '../../check.js';
 import type { NewtonSettings } from '../../kernels/newton.js';
 import { softAttention as attentionKernel, softAttentionBackward } from '../../kernels/soft-attention.js';
 import type { SoftAttentionSaved } from '../../kernels/soft-attention.js';
-import { apply, threads } from '../tape.js';
+import { threads } from '../settings.js';
+import { apply } from '../tape.js';
 import { empty, type Tensor } from '../tensor.js';
 import { operands, requireAxes, requireShape, resultOf } from './operands.js';
 
