@@ -102,3 +102,10 @@ export type {
   SelectiveScanOutputs,
   SelectiveScanTensors,
 } from './ops/selective-scan.js';
+export { causalConv1d, deltaRuleRecurrence, linearRecurrence } from './ops/recurrence.js';
+export type {
+  CausalConvOpOptions,
+  CausalConvTensors,
+  DeltaRuleTensors,
+  LinearRecurrenceOpOptions,
+} from './ops/recurrence.js';

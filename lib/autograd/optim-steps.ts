@@ -36,7 +36,7 @@ export function sgdStep(
   { rate, weightDecay }: StepContext,
   { momentum, nesterov }: SgdSettings,
 ): void {
-  const settings = Float64Array.of(rate, momentum, 1, weightDecay, 1);
+  const settings = Float64Array.of(rate, momentum, momentum, 1, 1, weightDecay, 1);
   native('sgdStep')(x, gradient, velocity, settings, nesterov, threads());
 }
 
