@@ -109,3 +109,12 @@ export type {
   DeltaRuleTensors,
   LinearRecurrenceOpOptions,
 } from './ops/recurrence.js';
+export { attentionVariant, recurrentAttention } from './ops/attention-variants.js';
+export type {
+  AttentionVariantOpOptions,
+  AttentionVariantTensors,
+  RecurrentAttentionOpOptions,
+  RecurrentAttentionTensors,
+} from './ops/attention-variants.js';
+export { softAttention } from './ops/soft-attention.js';
+export type { SoftAttentionOpOptions, SoftAttentionTensors } from './ops/soft-attention.js';

@@ -14,7 +14,7 @@ import {
 import type { PrefixShapeOptions } from '../../kernels/prefix-attention.js';
 import { threads } from '../settings.js';
 import { empty, type Tensor } from '../tensor.js';
-import { gradientOr, kernelOp, operands, requireAxes, requireShape, resultOf } from './operands.js';
+import { attentionSizes, gradientOr, kernelOp, operands, requireShape, resultOf } from './operands.js';
 
 /** Sums over tokens of phi(k) v^T and of phi(k). */
 export interface LinearStateTensors {
@@ -54,14 +54,6 @@ export interface LinearAttentionOutputs {
   state?: LinearStateTensors;
 }
 
-/** The axes that q, k and v share, checked. */
-function sizesOf({ q, k, v }: { q: Tensor; k: Tensor; v: Tensor }) {
-  const [batch, heads, length, headDim] = requireAxes('q', q, 'batch, heads, length, dim');
-  requireShape('k', k, q.shape);
-  requireShape('v', v, [batch, heads, length, undefined]);
-  return { batch, heads, length, headDim, valueDim: v.shape[3] };
-}
-
 /**
  * Linear attention with a feature map: see `linearAttention` of softlane. Gradients flow to queries, keys, values and the
  * initial state, from the result and from the returned state.
@@ -83,7 +75,7 @@ export function linearAttention(
     'v',
     ...(before ? (['kv', 'sums'] as const) : []),
   ]);
-  const sizes = sizesOf(input);
+  const sizes = attentionSizes(input);
   const call = () => ({ ...o, ...sizes, threads: threads() });
   const numbers = callOf(call(), given.dtype, returnState || before !== undefined);
   const states = [sizes.batch, sizes.heads, numbers.features];
@@ -157,7 +149,7 @@ export function prefixLinearAttention(
 ): Tensor {
   const o = check.options(options);
   const given = operands<'q' | 'k' | 'v' | 'kEnc' | 'vEnc'>(input, ['q', 'k', 'v', 'kEnc', 'vEnc']);
-  const { headDim: featureDim, ...sizes } = sizesOf(input);
+  const { headDim: featureDim, ...sizes } = attentionSizes(input);
   const { batch, heads, valueDim } = sizes;
   requireShape('kEnc', input.kEnc, [batch, heads, undefined, featureDim]);
   const encoderLength = input.kEnc.shape[2];

@@ -56,6 +56,14 @@ export function requireAxes(name: string, x: Tensor, axes: string): readonly num
   return x.shape;
 }
 
+/** Checks q, k [batch, heads, length, headDim] and v [batch, heads, length, valueDim], and returns the sizes. */
+export function attentionSizes({ q, k, v }: { q: Tensor; k: Tensor; v: Tensor }) {
+  const [batch, heads, length, headDim] = requireAxes('q', q, 'batch, heads, length, dim');
+  requireShape('k', k, q.shape);
+  requireShape('v', v, [batch, heads, length, undefined]);
+  return { batch, heads, length, headDim, valueDim: v.shape[3] };
+}
+
 /** A result of a kernel as a tensor of that shape. */
 export const resultOf = (data: Reals, shape: readonly number[]): Tensor => tensor(data, { shape });
 
