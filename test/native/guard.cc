@@ -131,6 +131,12 @@ void ofFloats(Spans& s, const char* isa, size_t n) {
       const float* x = floats(s);
       k.stream_copy(x, s.out<float>(n), n, stream);
     });
+  if (n < 40)  // steps of 64 channels, 16 states
+    with("scan_ceiling", [&](Spans& s) {
+      const float *u = s.floats(n * 64), *delta = s.floats(n * 64), *b = s.floats(n * 16), *c = s.floats(n * 16);
+      float* out = s.out<float>(n * 64);
+      k.scan_ceiling(u, delta, b, c, out, 64, n, 0.5f, s.out<float>(3072));
+    });
 }
 
 /// The steps of a decoder; in place too, as the forward pass calls them.
