@@ -18,15 +18,15 @@ export interface SelectiveScanBackwardOptions<T extends Floats = Reals> extends 
   checkpoints?: StateOf<T>;
 }
 
-/** Gradients of every array of the input that was given, of its shape; complex ones as d/dRe + i d/dIm. */
+/** Gradients of every array of the input that was given, of its shape and type; complex ones as d/dRe + i d/dIm. */
 export interface SelectiveScanGradients<T extends Floats = Reals> {
-  du: StateOf<T>;
-  ddelta: StateOf<T>;
+  du: T;
+  ddelta: T;
   dA: StateOf<T>;
-  dB: StateOf<T>;
-  dC: StateOf<T>;
+  dB: T;
+  dC: T;
   dD?: StateOf<T>;
-  dz?: StateOf<T>;
+  dz?: T;
   ddeltaBias?: StateOf<T>;
   dInitialState?: StateOf<T>;
 }
@@ -42,13 +42,15 @@ function prepareSelectiveScanBackward<T extends Floats>(
   shaped('gout', gout, call.dtype, call.elements);
   if (o.glast !== undefined) shaped('glast', o.glast, call.real, call.states, complex);
   if (o.checkpoints !== undefined) shaped('checkpoints', o.checkpoints, call.real, call.checkpoints, complex);
-  const like = (x: Floats): StateOf<T> => allocate(call.real, x.length) as StateOf<T>;
+  const like = (x: Floats): T => allocate(call.dtype, x.length) as T;
+  const real = (x: Floats): StateOf<T> => allocate(call.real, x.length) as StateOf<T>;
   const { u, delta, A, B, C, D, z, deltaBias, initialState } = call.input;
-  const [du, ddelta, dA, dB, dC] = [u, delta, A, B, C].map(like);
-  const dD = D && like(D);
+  const [du, ddelta, dB, dC] = [u, delta, B, C].map(like);
+  const dA = real(A);
+  const dD = D && real(D);
   const dz = z && like(z);
-  const ddeltaBias = deltaBias && like(deltaBias);
-  const dInitialState = initialState && like(initialState);
+  const ddeltaBias = deltaBias && real(deltaBias);
+  const dInitialState = initialState && real(initialState);
   return {
     operation: 'selectiveScanBackward',
     args: [
@@ -74,7 +76,7 @@ function prepareSelectiveScanBackward<T extends Floats>(
 /**
  * Gradients of selectiveScan, given that of its result and, with `glast`, of its last state. States are worked out again
  * from one in 64 of them: memory beyond the gradients is batch dim state length / 64. Bits depend neither on threads nor
- * on whether checkpoints are given. Gradients are float32 for 16-bit values.
+ * on whether checkpoints are given. Sums are in float32 (float64); those of 16-bit arrays are rounded at the end.
  *
  * @param input as in the forward call
  * @param gout gradient of `out`, of its type and shape
