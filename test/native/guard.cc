@@ -185,6 +185,8 @@ TEST(no_kernel_leaves_its_spans) {
     guardAttention(spans, isa);
     guardLinear(spans, isa);
     guardScan(spans, isa);
+    guardSelective(spans, isa);
+    guardMatmul(spans, isa);
     guardSoft(spans, isa);
     for (size_t n : guardedLengths()) {
       ofFloats(spans, isa, n);

@@ -144,6 +144,8 @@ void guardAttention(Spans& spans, const char* isa);
 void guardLinear(Spans& spans, const char* isa);
 void guardScan(Spans& spans, const char* isa);
 void guardSoft(Spans& spans, const char* isa);
+void guardSelective(Spans& spans, const char* isa);
+void guardMatmul(Spans& spans, const char* isa);
 
 }  // namespace softlane::test
 #endif
