@@ -87,7 +87,7 @@ const tokenList = (name: string, value: unknown, vocab: number): number[] => {
  * Checks tokens that are to enter a context.
  * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE
  */
-export function requireTokens(value: unknown, decoder: Decoder): number[] {
+export function requireTokens(value: unknown, decoder: Pick<Decoder, 'vocabSize'>): number[] {
   return tokenList('tokens', value, decoder.vocabSize);
 }
 
@@ -97,7 +97,10 @@ function listOf(name: string, value: unknown): readonly unknown[] {
   return value;
 }
 
-function stopWatchOf(o: GenerateOptions, { vocabSize, eosTokens }: Decoder): StopWatch {
+/** What a text needs to know of its model. */
+type Vocabulary = Pick<Decoder, 'vocabSize' | 'eosTokens'>;
+
+function stopWatchOf(o: GenerateOptions, { vocabSize, eosTokens }: Vocabulary): StopWatch {
   const stopSequences = listOf('stopSequences', o.stopSequences).map((each, i) => {
     const sequence = tokenList(`stopSequences[${i}]`, each, vocabSize);
     if (sequence.length === 0) throw check.rangeError(`stopSequences[${i}]`, 'at least one token long', each);
@@ -160,10 +163,10 @@ export class Generation {
    * @param context the tokens before it, checked, at least one
    * @param given options
    * @param decoder the model
-   * @param maxLength tokens that the context may hold in all
+   * @param maxLength tokens that the context may hold in all; Infinity for a model without such a limit
    * @throws TypeError ERR_INVALID_ARG_TYPE, RangeError ERR_OUT_OF_RANGE
    */
-  constructor(context: readonly number[], given: GenerateOptions, decoder: Decoder, maxLength: number) {
+  constructor(context: readonly number[], given: GenerateOptions, decoder: Vocabulary, maxLength: number) {
     const o = check.options(given);
     requireAsync(o);
     const room = maxLength - context.length;

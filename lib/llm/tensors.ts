@@ -3,15 +3,9 @@ import * as check from '../check.js';
 import { MAX_LAYERS, type LlamaConfig } from './config.js';
 import type { LlamaShape } from './forward.js';
 import { inverseFrequencies } from '../kernels/rope.js';
+import type { ExpectedTensor, Stack } from './tensor-loader.js';
 
-/** A tensor that a configuration asks for. */
-export interface ExpectedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
-
-/** A matrix for the kernels: tensors [rows, k] below one another. */
-export type Stack = readonly ExpectedTensor[];
+export type { ExpectedTensor, Stack } from './tensor-loader.js';
 
 /** The tensors of one layer, grouped as the kernels take them. */
 export interface LayerTensors {

@@ -1,6 +1,7 @@
 import { PassThrough, Writable } from 'node:stream';
 import { statLines } from '../../lib/cli/llm/stats.js';
-import { LlamaModel } from '../../lib/llm/index.js';
+import { loadTextModel, readFacts } from '../../lib/cli/llm/text-model.js';
+import { embeddedModelPath } from '../../lib/llm/index.js';
 import { logprobLine, OrderedWriter, timingOf } from '../../lib/cli/llm/output.js';
 
 /** A writer and what has been written. */
@@ -87,8 +88,10 @@ it('a line of log-probabilities shows line breaks as they are written in JSON', 
 });
 
 it('statistics of texts that were interrupted leave out those without a token', async () => {
-  const model = await LlamaModel.embedded();
-  const facts = { model, prompt: 3, seed: 1, passes: 2, loadMs: 10 };
+  const path = embeddedModelPath();
+  const own = await readFacts(path);
+  const model = await loadTextModel(path, own, { cache: 'f32', threads: 1, sequences: 1 });
+  const facts = { model, maxLength: own.maxLength, prompt: 3, seed: 1, loadMs: 10 };
   const none = { index: 1, text: '', tokens: [], logprobs: [], firstTokenMs: 0, lastTokenMs: 0 };
   const some = { ...none, index: 0, text: 'ab', tokens: [97, 98], firstTokenMs: 10, lastTokenMs: 20 };
   const cut = { finishReason: 'interrupted' as const };
@@ -101,4 +104,5 @@ it('statistics of texts that were interrupted leave out those without a token', 
   expect(lines[1]).toBe('prompt   3 tokens, 10.0 ms to the first token, 33 %');
   expect(lines[2]).toBe('text     2 tokens, 10.0 ms, 33 %, 100.0 tokens per second');
   expect(lines[4]).toBe('ended    interrupted');
+  await model.dispose();
 });

@@ -19,12 +19,13 @@ function collect(text: string, before: string[] = []): string[] {
 }
 
 const HELP = `
-MODEL_DIR holds config.json, tokenizer.json and safetensors (Llama 2 and 3, Mistral, Qwen2; in one file or in shards).
+MODEL_DIR holds config.json, tokenizer.json and safetensors (Llama 2 and 3, Mistral, Qwen2, Mamba; in one file or in shards).
 Without it the model that comes with the package writes: 955,776 parameters, trained on the King James Bible, a token is a
 byte. Without --prompt and --prompt-file the prompt is read from stdin; one line break at the end of a file is dropped.
 
 A text ends with the reason 'stop' at an end-of-text token or a --stop string, else with 'length': at --max-tokens, or
-where the context is full, prompt included (256 tokens with the model that comes with the package).
+where the context is full, prompt included (256 tokens with the model that comes with the package). A Mamba model has no
+context that could be full, and no cache: without an end-of-text token --max-tokens is what ends it.
 
 Ctrl-C ends the texts where they are: with --json the object says finishReason "interrupted", and --stats counts as usual.
 

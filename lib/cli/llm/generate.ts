@@ -1,17 +1,7 @@
 /** What `softlane generate` does: loads a model, writes texts after a prompt. */
 import { randomInt } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import {
-  embeddedModelPath,
-  LlamaModel,
-  parseConfig,
-  type CacheType,
-  type Engine,
-  type GenerateOptions,
-  type LlamaConfig,
-} from '../../llm/index.js';
+import { embeddedModelPath, type CacheType, type GenerateOptions } from '../../llm/index.js';
 import type { WeightType } from '../../kernels/weights.js';
 import { CliError } from '../errors.js';
 import { threads as poolThreads } from '../../machine.js';
@@ -21,6 +11,7 @@ import { requireModelFolder } from './folder.js';
 import { logprobLine, OrderedWriter, timingOf, tokenReport, type Sample } from './output.js';
 import { messagesOf, readPrompt, type PromptFlags } from './prompt.js';
 import { statLines } from './stats.js';
+import { loadTextModel, readFacts, type ModelFacts, type TextModel } from './text-model.js';
 import { loadTokenizer, type TextCodec } from './tokenizer.js';
 
 /** The flags of `softlane generate`. */
@@ -44,9 +35,9 @@ export interface GenerateFlags extends PromptFlags {
 }
 
 /** A prompt as the model takes it. @throws CliError where it does not fit the model */
-function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, config: LlamaConfig): number[] {
+function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, facts: ModelFacts): number[] {
   const tokens = flags.chat ? codec.encodeChat(messagesOf(prompt, flags.system)) : codec.encode(prompt);
-  const { vocabSize, maxPositionEmbeddings: context } = config;
+  const { vocabSize, maxLength: context } = facts;
   const foreign = tokens.find((id) => !(id >= 0 && id < vocabSize));
   if (foreign !== undefined)
     throw new CliError(
@@ -60,7 +51,7 @@ function promptTokens(prompt: string, flags: GenerateFlags, codec: TextCodec, co
 }
 
 /** What of the command line depends on the model. @throws CliError with the exit code of a wrong command line */
-function requireFlags({ logprobs }: GenerateFlags, { vocabSize }: LlamaConfig): void {
+function requireFlags({ logprobs }: GenerateFlags, { vocabSize }: ModelFacts): void {
   if (logprobs !== undefined && logprobs > vocabSize)
     throw new CliError(
       `option '--logprobs <n>' argument '${logprobs}' is invalid. It must be at most ${vocabSize}, the model's tokens.`,
@@ -68,21 +59,14 @@ function requireFlags({ logprobs }: GenerateFlags, { vocabSize }: LlamaConfig): 
     );
 }
 
-/** The configuration alone. @throws CheckpointError, the system's error */
-async function readConfig(folder: string): Promise<LlamaConfig> {
-  const path = join(folder, 'config.json');
-  return parseConfig(await readFile(path, 'utf8'), path);
-}
-
 /** The ids that end a text: the model's, and those of the files about generation as far as the model has them. */
-function stopTokens(model: LlamaModel, codec: TextCodec): number[] {
-  const { eosTokenIds, vocabSize } = model.config;
-  return [...new Set([...eosTokenIds, ...codec.endTokens])].filter((id) => id >= 0 && id < vocabSize);
+function stopTokens(model: TextModel, { vocabSize }: ModelFacts, codec: TextCodec): number[] {
+  return [...new Set([...model.eosTokenIds, ...codec.endTokens])].filter((id) => id >= 0 && id < vocabSize);
 }
 
 /** A job: what to write, with what, and where to. */
 interface Job {
-  engine: Engine;
+  model: TextModel;
   prompt: number[];
   options: GenerateOptions & { signal: AbortSignal };
   decode: TextCodec['decode'];
@@ -92,14 +76,10 @@ interface Job {
 }
 
 /** Adds the tokens of a text to a sample, and shows them. Where the signal aborts, the sample is as far as it came. */
-async function fill(
-  sample: Sample,
-  { engine, prompt, options, ...job }: Job,
-  started: number,
-): Promise<void> {
+async function fill(sample: Sample, { model, prompt, options, ...job }: Job, started: number): Promise<void> {
   const { flags, writer, decode } = job;
   try {
-    for await (const token of engine.generate(prompt, { ...options, stream: sample.index })) {
+    for await (const token of model.generate(prompt, { ...options, stream: sample.index })) {
       sample.lastTokenMs = performance.now() - started;
       if (sample.tokens.length === 0) sample.firstTokenMs = sample.lastTokenMs;
       sample.tokens.push(token.token);
@@ -162,16 +142,15 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
   const text = await interruptible((signal) => readPrompt(flags, signal));
   const codec = await loadTokenizer(path);
   // What is wrong with the prompt is said before gigabytes are loaded.
-  const config = await readConfig(path);
-  requireFlags(flags, config);
-  const prompt = promptTokens(text, flags, codec, config);
+  const facts = await readFacts(path);
+  requireFlags(flags, facts);
+  const prompt = promptTokens(text, flags, codec, facts);
   const { weights, cache, threads = poolThreads(), n } = flags;
   const model = await watched('loading', async (watch) =>
-    LlamaModel.load(path, { weights, cache, threads, ...watch }),
+    loadTextModel(path, facts, { weights, cache, threads, sequences: n, ...watch }),
   );
   for (const warning of model.warnings) process.stderr.write(`softlane: warning: ${warning}\n`);
 
-  const engine = model.createEngine({ maxSequences: Math.min(n, 64) });
   const writer = new OrderedWriter(process.stdout, headings(flags), flags.stream && !flags.json);
   const seed = flags.seed ?? randomInt(2 ** 31);
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, stop } = flags;
@@ -183,24 +162,25 @@ export async function generate(folder: string | undefined, flags: GenerateFlags)
       const options = {
         ...sampling,
         seed,
-        stopTokens: stopTokens(model, codec),
+        stopTokens: stopTokens(model, facts, codec),
         detokenize: (tokens: readonly number[]) => codec.decode(tokens),
         topLogProbs: flags.logprobs,
         signal,
       };
-      const job: Job = { engine, prompt, options, decode: (ids) => codec.decode(ids), flags, seed, writer };
+      const job: Job = { model, prompt, options, decode: (ids) => codec.decode(ids), flags, seed, writer };
       const indices = Array.from({ length: n }, (_, i) => i);
       const samples = await Promise.all(indices.map(async (index) => writeSample(job, index, loaded)));
       if (flags.stats) {
         writer.closeLine();
-        const facts = { model, samples, prompt: prompt.length, seed, passes: engine.stats.passes };
-        process.stderr.write(statLines({ ...facts, loadMs: loaded - started }).join('\n') + '\n');
+        const loadMs = loaded - started;
+        const { maxLength } = facts;
+        const lines = statLines({ model, maxLength, samples, prompt: prompt.length, seed, loadMs });
+        process.stderr.write(lines.join('\n') + '\n');
       }
       if (samples.some(({ finishReason }) => finishReason === 'interrupted')) signal.throwIfAborted();
     });
   } finally {
     writer.closeLine(); // a text that was cut short is not to share its line with what the shell prints
-    await engine.dispose();
-    model.dispose();
+    await model.dispose();
   }
 }

@@ -1,17 +1,17 @@
 /** What `softlane generate --stats` prints. */
-import type { LlamaModel } from '../../llm/index.js';
 import { counted } from '../elastic/output.js';
 import type { Sample } from './output.js';
+import type { TextModel } from './text-model.js';
 
 /** What is known when all texts are written, or as far as they are. */
 export interface Facts {
-  model: LlamaModel;
+  model: TextModel;
+  /** Longest context in tokens. */
+  maxLength: number;
   samples: readonly Sample[];
   /** Tokens of the prompt. */
   prompt: number;
   seed: number;
-  /** Forward passes. */
-  passes: number;
   /** Milliseconds until the model was loaded. */
   loadMs: number;
 }
@@ -19,7 +19,7 @@ export interface Facts {
 const time = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`);
 
 /** Where the time went: loading, the prompt (up to the first token), the rest of the texts. One line each. */
-export function statLines({ model, samples: all, prompt, seed, passes, loadMs }: Facts): string[] {
+export function statLines({ model, maxLength, samples: all, prompt, seed, loadMs }: Facts): string[] {
   // Texts that were interrupted before their first token have no times.
   const samples = all.filter(({ tokens }) => tokens.length > 0);
   if (samples.length === 0)
@@ -42,18 +42,18 @@ export function statLines({ model, samples: all, prompt, seed, passes, loadMs }:
   const further = tokens - samples.length;
   const rate = further > 0 ? `, ${((further * 1000) / decodeMs).toFixed(1)} tokens per second` : '';
   lines.push(`text     ${counted(tokens, 'token')}, ${time(decodeMs)}, ${share(decodeMs)}${rate}`);
-  const megabytes = (model.bytes.weights / 1e6).toFixed(1);
+  const megabytes = (model.weightBytes / 1e6).toFixed(1);
   lines.push(
     `model    ${megabytes} MB of weights, ${counted(model.threads, 'thread')}, ` +
-      `${counted(passes, 'forward pass', 'forward passes')}, seed ${seed}`,
+      `${counted(model.passes, 'forward pass', 'forward passes')}, seed ${seed}`,
   );
-  lines.push(`ended    ${samples.map((sample) => reason(sample, prompt, model)).join(', ')}`);
+  lines.push(`ended    ${samples.map((sample) => reason(sample, prompt, maxLength)).join(', ')}`);
   return lines;
 }
 
 /** Why a text ended, in words where the context was full. */
-function reason({ finishReason, tokens }: Sample, prompt: number, { config }: LlamaModel): string {
-  const full = prompt + tokens.length === config.maxPositionEmbeddings;
-  const context = `the context of ${config.maxPositionEmbeddings} tokens is full`;
+function reason({ finishReason, tokens }: Sample, prompt: number, maxLength: number): string {
+  const full = prompt + tokens.length === maxLength;
+  const context = `the context of ${maxLength} tokens is full`;
   return finishReason === 'length' && full ? `length (${context})` : (finishReason ?? 'unknown');
 }

@@ -1,0 +1,110 @@
+/**
+ * Associative recall by the exponential cut off after some terms: each order brings the recurrence nearer to softmax; and
+ * what may stand in the place of softmax's denominator.
+ */
+import {
+  initAttentionBlock,
+  initShortConvolutionBlock,
+  normedAttentionBlock,
+  recurrentSoftmaxBlock,
+  shortConvolutionBlock,
+  type AttentionNorm,
+  type Block,
+} from '../../lib/sequence/blocks/index.js';
+import { makeMqar } from '../../lib/sequence/tasks.js';
+import type { Claim } from './claim.js';
+import {
+  runExperiment,
+  type Contender,
+  type Experiment,
+  type Outcome,
+  type Show,
+} from './sequence-training.js';
+
+const D_MODEL = 32;
+const HEADS = 2;
+const TASK = { vocabSize: 64, pairs: 8, length: 32 };
+
+/** Binds a value to the key before it. */
+const convolution: Block = {
+  init: (options) => initShortConvolutionBlock(options),
+  apply: shortConvolutionBlock,
+};
+const init: Block['init'] = (options) => initAttentionBlock({ ...options, heads: HEADS });
+
+/** Features of 16 variables up to an order, times values and their weights, for each head. */
+function stateOf(order: number): number {
+  let features = 1;
+  for (let n = 1; n <= order; n++) features = (features * (D_MODEL / HEADS + n)) / n;
+  return HEADS * features * (D_MODEL / HEADS + 1);
+}
+
+const order = (n: number): Contender => ({
+  name: `order ${n}, l2 norm`,
+  blocks: [
+    convolution,
+    { init, apply: (params, x) => recurrentSoftmaxBlock(params, x, { heads: HEADS, order: n, norm: 'l2' }) },
+  ],
+  state: stateOf(n),
+});
+
+const NAMES: Record<AttentionNorm, string> = { sum: 'softmax', l2: 'l2norm', length: 'div_s' };
+const normed = (norm: AttentionNorm): Contender => ({
+  name: NAMES[norm],
+  blocks: [
+    convolution,
+    { init, apply: (params, x) => normedAttentionBlock(params, x, { heads: HEADS, norm }) },
+  ],
+});
+
+/** One short convolution and one attention layer of two heads of 16. */
+export function ordersExperiment(steps: number, orders: readonly number[]): Experiment {
+  const seed = 1;
+  return {
+    title: `associative recall of ${TASK.pairs} pairs among ${TASK.vocabSize} tokens`,
+    contenders: [...orders.map(order), normed('l2'), normed('sum'), normed('length')],
+    dModel: D_MODEL,
+    vocabSize: TASK.vocabSize,
+    task: (step) => makeMqar({ ...TASK, count: 64, seed, first: 64 * step }),
+    tests: [{ name: 'accuracy', examples: makeMqar({ ...TASK, count: 1000, seed: seed + 1 }) }],
+    steps,
+    learningRate: 3e-3,
+    warmUpSteps: 100,
+    seed,
+  };
+}
+
+/** Trains all and compares them. */
+export async function orderClaims(show: Show, signal: AbortSignal, quick: boolean): Promise<Claim[]> {
+  const experiment = quick ? ordersExperiment(350, [1, 2]) : ordersExperiment(500, [1, 2, 3, 4]);
+  return claimsOf(await runExperiment(experiment, show, signal));
+}
+
+/** The claims, from the accuracies by name. */
+export function claimsOf(outcomes: readonly Outcome[]): Claim[] {
+  const accuracy = (name: string): number => {
+    const found = outcomes.find(({ contender }) => contender.name === name);
+    return found === undefined ? NaN : 100 * found.accuracies[0];
+  };
+  const points = (
+    text: string,
+    stated: string,
+    measured: number,
+    bounds: Pick<Claim, 'atLeast' | 'atMost'>,
+  ): Claim => ({
+    source: 'paper',
+    text,
+    stated,
+    measured,
+    unit: 'points',
+    ...bounds,
+  });
+  const [first, second] = [accuracy('order 1, l2 norm'), accuracy('order 2, l2 norm')];
+  const [l2, softmax, byLength] = ['l2norm', 'softmax', 'div_s'].map(accuracy);
+  return [
+    points('recall, order 2 - order 1', '> 0', second - first, { atLeast: 0.5 }),
+    points('recall, softmax - order 2', '>= 0', Math.max(softmax, l2) - second, { atLeast: -0.5 }),
+    points('recall, |l2norm - softmax|', '<= 2', Math.abs(l2 - softmax), { atMost: 2 }),
+    points('recall, l2norm - div_s', '> 0', l2 - byLength, { atLeast: 0.1 }),
+  ];
+}
