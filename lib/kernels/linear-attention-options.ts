@@ -56,7 +56,7 @@ export interface LinearShapeOptions extends LinearFeatures {
   causal?: boolean;
   /** Default 'auto'. */
   algorithm?: LinearAlgorithm;
-  /** Tokens of a chunk, >= 1; default up to 128, so that a chunk's features fit the second-level cache. */
+  /** Tokens of a chunk, >= 1; default up to 64, so that a chunk's features fit the second-level cache. */
   chunkSize?: number;
   /**
    * What a masked token is: 'exact' counts for nothing; 'reference' has its key set to zero before the feature map, as the

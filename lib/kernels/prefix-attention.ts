@@ -49,7 +49,7 @@ export interface PrefixShapeOptions {
   eps?: number;
   /** Default 'auto'. */
   algorithm?: LinearAlgorithm;
-  /** Tokens of a chunk, >= 1; default up to 128. */
+  /** Tokens of a chunk, >= 1; default up to 64. */
   chunkSize?: number;
   /**
    * A masked token counts for nothing ('exact', the default: the same as without it), or has its keys zeroed before the

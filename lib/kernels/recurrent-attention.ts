@@ -38,7 +38,7 @@ export interface RecurrentShapeOptions {
   scale?: number;
   /** Default 'auto'. */
   algorithm?: LinearAlgorithm;
-  /** Tokens of a chunk, >= 1; default up to 128. */
+  /** Tokens of a chunk, >= 1; default up to 64. */
   chunkSize?: number;
   /** Largest state of one head in bytes; default 2^28. */
   maxStateBytes?: number;

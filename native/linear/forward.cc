@@ -14,7 +14,7 @@ namespace softlane {
 namespace {
 
 /// Rows of a tile of the triangle: what lies beyond its last row is not computed.
-constexpr size_t kTriangle = 64;
+constexpr size_t kTriangle = 32;
 
 template <class S>
 class Forward {

@@ -66,7 +66,7 @@ LinearShape::LinearShape(In<double> sizes, LinearKind kind, LinearAlgorithm algo
   const double tokens = double(std::max(length, encoder));
   if (this->algorithm == LinearAlgorithm::automatic) {
     // Operations of a token: all of its tiles, or those of one chunk and the two products with the state.
-    const double pair = double(dim + valueDim), tile = std::min(tokens, 128.0) * pair;
+    const double pair = double(dim + valueDim), tile = std::min(tokens, 64.0) * pair;
     const bool quadratic = !stateful && tokens * pair <= tile + 4 * count * double(valueDim);
     this->algorithm = quadratic ? LinearAlgorithm::quadratic : LinearAlgorithm::chunk;
   }
@@ -79,7 +79,7 @@ LinearShape::LinearShape(In<double> sizes, LinearKind kind, LinearAlgorithm algo
   if (chunk == 0) {
     // A block of features stays within 4 MiB.
     const size_t fits = (size_t(1) << 22) / (blockRows(whole) * sizeOf(type));
-    chunk = std::max<size_t>(16, std::min<size_t>(128, fits / 16 * 16));
+    chunk = std::max<size_t>(16, std::min<size_t>(64, fits / 16 * 16));
   }
   chunk = std::max<size_t>(1, std::min(chunk, std::max(length, encoder)));
 }
