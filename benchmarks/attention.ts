@@ -1,6 +1,7 @@
 /**
  * The question: how fast is one query token against a long cache of keys and values; what do the forms of a split softmax
- * cost, the layouts of a cache and its storage types; and how near is it to reading the cache alone?
+ * cost, the layouts of a cache and its storage types; and how near is it to reading the cache alone? With `--kind`: how
+ * fast are whole sequences where linear attention or another kind takes softmax's place?
  *
  * Calls take turns with copies of the cache, so that it comes from memory as in a decode step. Contenders are softlane,
  * plain JavaScript, and onnxruntime-node where it is installed.
@@ -11,6 +12,8 @@ import { labelOf, listCases, type CaseSpec } from './attention/cases.js';
 import { benchOf, namesFor, ownContenders } from './attention/contenders.js';
 import { cacheBytes, CacheSet } from './attention/inputs.js';
 import { PEERS, peerContenders, takesPart } from './attention/peers.js';
+import { kindCases } from './attention/kinds/kind.js';
+import { findKinds } from './attention/kinds/list.js';
 import { plot, summarise } from './attention/summary.js';
 import { BenchError } from './harness/errors.js';
 import {
@@ -32,7 +35,7 @@ export const question: Question = {
 };
 
 /**
- * Lists the cases that the options ask for and that memory holds.
+ * Lists the cases that the options ask for and that memory holds; with `--kind`, those of other kinds of attention.
  *
  * @throws BenchError for a distribution (keys and values are normal) and for shapes (contexts are asked for as sizes)
  */
@@ -40,6 +43,7 @@ async function plan(options: QuestionOptions): Promise<Plan> {
   for (const name of ['distribution', 'shapes'] as const) {
     if (options[name] !== undefined) throw new BenchError(`the question attention has no --${name}`);
   }
+  if (options.kinds) return { cases: kindCases(findKinds(options.kinds), options), remarks: [] };
   return planOf(listCases(options), options);
 }
 

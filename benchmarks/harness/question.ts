@@ -19,6 +19,8 @@ export interface QuestionOptions {
   shapes?: readonly { rows: number; cols: number }[];
   /** Name of the distribution of the inputs; undefined asks for the question's own choice. */
   distribution?: string;
+  /** Kinds of attention to measure in place of softmax attention; only the question attention has any. */
+  kinds?: readonly string[];
   /** Keeps the contenders for which it matches `contender case-label isa`. */
   filter?: RegExp;
   /** A short run: fewer sizes, the costly cases left out. */

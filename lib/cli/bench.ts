@@ -29,6 +29,7 @@ export interface BenchOptions {
   isa?: string;
   threads?: string;
   distribution?: string;
+  kind?: string;
   filter?: string;
   /** Seconds, > 0. */
   budget?: number;
@@ -61,6 +62,7 @@ export async function bench(name: string | undefined, options: BenchOptions): Pr
   const before = options.against === undefined ? undefined : readResults(options.against);
   const plotValue = parsePlotValue(question, options.plotValue);
   if (options.plot !== undefined) await loadVega();
+  if (asked.kinds && name !== 'attention') throw new BenchError(`the question ${name} has no --kind`);
   const plan = await question.plan(asked);
 
   const results: Results = {
@@ -164,6 +166,7 @@ function parseOptions(options: BenchOptions): QuestionOptions {
     sizes: options.sizes === undefined ? undefined : parseSizes(options.sizes),
     shapes: options.shapes === undefined ? undefined : parseShapes(options.shapes),
     distribution: options.distribution,
+    kinds: options.kind?.split(',').map((name) => name.trim()),
     filter: options.filter === undefined ? undefined : parseFilter(options.filter),
     quick: options.quick,
   };

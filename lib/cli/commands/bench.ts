@@ -27,6 +27,10 @@ export function register(program: Command): void {
       '--distribution <name>',
       'distribution of the inputs (softmax: uniform-10, uniform-1000, normal-4)',
     )
+    .option(
+      '--kind <names>',
+      'attention: whole sequences of other kinds of attention, separated by commas: linear, pla',
+    )
     .option('--filter <regex>', 'only the contenders for which "contender case isa" matches')
     .option('--budget <seconds>', 'end after about this time (default: 230, with --quick 25)', positiveNumber)
     .option('--quick', 'fewer and smaller cases, in under half a minute')
