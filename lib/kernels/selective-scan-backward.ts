@@ -5,9 +5,8 @@ import * as check from '../check.js';
 import type { Floats } from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { allocate } from './arguments.js';
 import type { Reals } from './arguments.js';
-import { scanArrays, scanCall, shaped } from './selective-scan-options.js';
+import { given as givenOr, scanArrays, scanCall, shaped } from './selective-scan-options.js';
 import type { SelectiveScanInput, SelectiveScanShape, StateOf } from './selective-scan-options.js';
 
 /** Options of selectiveScanBackward: those of the forward call, and these. */
@@ -16,6 +15,8 @@ export interface SelectiveScanBackwardOptions<T extends Floats = Reals> extends 
   glast?: StateOf<T>;
   /** From the forward call with saveCheckpoints; default: worked out by one more scan. */
   checkpoints?: StateOf<T>;
+  /** Arrays that gradients go to, of the type and shape of what they belong to; default fresh ones. */
+  out?: Partial<SelectiveScanGradients<T>>;
 }
 
 /** Gradients of every array of the input that was given, of its shape and type; complex ones as d/dRe + i d/dIm. */
@@ -42,15 +43,20 @@ function prepareSelectiveScanBackward<T extends Floats>(
   shaped('gout', gout, call.dtype, call.elements);
   if (o.glast !== undefined) shaped('glast', o.glast, call.real, call.states, complex);
   if (o.checkpoints !== undefined) shaped('checkpoints', o.checkpoints, call.real, call.checkpoints, complex);
-  const like = (x: Floats): T => allocate(call.dtype, x.length) as T;
-  const real = (x: Floats): StateOf<T> => allocate(call.real, x.length) as StateOf<T>;
   const { u, delta, A, B, C, D, z, deltaBias, initialState } = call.input;
-  const [du, ddelta, dB, dC] = [u, delta, B, C].map(like);
-  const dA = real(A);
-  const dD = D && real(D);
-  const dz = z && like(z);
-  const ddeltaBias = deltaBias && real(deltaBias);
-  const dInitialState = initialState && real(initialState);
+  const to = check.options(o.out);
+  const like = (name: keyof typeof to, x: Floats): T => givenOr(name, to[name], call.dtype, x.length) as T;
+  const real = (name: keyof typeof to, x: Floats): StateOf<T> =>
+    givenOr(name, to[name], call.real, x.length) as StateOf<T>;
+  const du = like('du', u);
+  const ddelta = like('ddelta', delta);
+  const dA = real('dA', A);
+  const dB = like('dB', B);
+  const dC = like('dC', C);
+  const dD = D && real('dD', D);
+  const dz = z && like('dz', z);
+  const ddeltaBias = deltaBias && real('ddeltaBias', deltaBias);
+  const dInitialState = initialState && real('dInitialState', initialState);
   return {
     operation: 'selectiveScanBackward',
     args: [

@@ -97,6 +97,21 @@ onEveryIsa(() => {
     }
   });
 
+  it('writes to the arrays that are given, whatever they held', () => {
+    for (const length of [0, 70]) {
+      const { input, shape, gout } = makeScan({ batch: 2, dim: 20, length, state: 3, ...ALL_ARRAYS });
+      const arrays = typedInput(input, 'f32');
+      const fresh = selectiveScanBackward(arrays, typed(gout, 'f32'), shape);
+      const out = structuredClone(fresh);
+      for (const x of Object.values(out)) x.fill(NaN);
+      const got = selectiveScanBackward(arrays, typed(gout, 'f32'), { ...shape, out });
+      for (const key of Object.keys(fresh) as (keyof typeof fresh)[]) {
+        expect(got[key]).toBe(out[key]);
+        expectSameBits(got[key] ?? gout, fresh[key] ?? gout, key);
+      }
+    }
+  });
+
   it('without steps the gradient of the last state is that of the first', () => {
     const { input, shape, glast } = makeScan({ batch: 2, dim: 3, length: 0, state: 2, ...ALL_ARRAYS });
     const arrays = typedInput(input, 'f32');
