@@ -66,6 +66,10 @@ export * from './kernels/recurrence.js';
 export * from './kernels/delta-rule.js';
 export * from './kernels/state-update.js';
 export * from './kernels/causal-conv.js';
+export * from './kernels/ssd.js';
+export * from './kernels/lti.js';
+export { discretize, s4dInit } from './kernels/discretize.js';
+export type { DiscretizationRule, S4dKind, S4dParameters } from './kernels/discretize.js';
 export * from './kernels/gaussian.js';
 export {
   ConvergenceError,

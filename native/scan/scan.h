@@ -5,6 +5,8 @@
 // rows are multiples of 4 KiB apart do not fight for the same set of the cache.
 #pragma once
 #include "../types.h"
+#include "lti.h"
+#include "ssd.h"
 #include "state.h"
 
 namespace softlane {
