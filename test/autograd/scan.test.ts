@@ -109,6 +109,28 @@ test('results are those of the kernel, whether states are kept or not', () => {
   expect(gradients[0].every((each) => each !== undefined)).toBe(true);
 });
 
+test('what is kept for the backward call is one state in 64, or none', () => {
+  const [steps, channels, states] = [1000, 3, 5];
+  const shape = [1, channels, steps];
+  const inputs = make({
+    u: shape,
+    delta: shape,
+    A: [channels, states],
+    B: [channels, states],
+    C: [channels, states],
+  });
+  inputs.u.requiresGrad = true;
+  /** Numbers that the graph holds beside operands and results. */
+  const kept = (scan: typeof selectiveScan): number => {
+    const { out, lastState } = scan(inputs as unknown as SelectiveScanTensors, { deltaSoftplus: true });
+    const own = new Set([...Object.values(inputs), out, lastState]);
+    const held = [...(out.node?.tensors() ?? [])].filter((each) => !own.has(each));
+    return held.reduce((sum, { size }) => sum + size, 0);
+  };
+  expect(kept(selectiveScan)).toBe(Math.ceil(steps / 64) * channels * states);
+  expect(kept(selectiveScanCheckpointed)).toBe(0);
+});
+
 test('selective scan refuses bad operands by name', () => {
   const inputs = make({ u, delta: u, A: [dim, state], B: [batch, 1, state, length], C: [dim, state] });
   const call = (change: Parameters, options?: SelectiveScanOpOptions) => () =>
