@@ -11,7 +11,7 @@ import {
   linearAttentionBlock,
   mambaBlock,
   mlpBlock,
-  normedAttentionBlock,
+  attentionVariantBlock,
   prefixLinearAttentionBlock,
   recurrentSoftmaxBlock,
   sequenceLogits,
@@ -62,17 +62,17 @@ const BLOCKS: Record<string, Block & { causal: boolean }> = {
   },
   'recurrent softmax, order 3': {
     init: (o) => initAttentionBlock({ ...o, heads: 2, headDim: 2 }),
-    apply: (p, x) => recurrentSoftmaxBlock(p, x, { heads: 2, order: 3, norm: 'l2' }),
+    apply: (p, x) => recurrentSoftmaxBlock(p, x, { heads: 2, order: 3, normalization: 'l2' }),
     causal: true,
   },
   'attention by length': {
     init: (o) => initAttentionBlock({ ...o, heads: 2 }),
-    apply: (p, x) => normedAttentionBlock(p, x, { heads: 2, norm: 'length' }),
+    apply: (p, x) => attentionVariantBlock(p, x, { heads: 2, variant: 'div_s' }),
     causal: true,
   },
   'attention, l2': {
     init: (o) => initAttentionBlock({ ...o, heads: 2 }),
-    apply: (p, x) => normedAttentionBlock(p, x, { heads: 2, norm: 'l2' }),
+    apply: (p, x) => attentionVariantBlock(p, x, { heads: 2, variant: 'l2norm' }),
     causal: true,
   },
   soft: {
@@ -183,8 +183,9 @@ it('sizes that are none are refused by name', () => {
   expectThrown(() => initMambaBlock({ dModel: 4, generator, form: 'other' as never }), 'range', 'form');
   expectThrown(() => initAttentionBlock({ dModel: 4, generator, heads: 3 }), 'range', 'headDim');
   const params = initSoftAttentionBlock({ dModel: 4, generator });
+  const attention = initAttentionBlock({ dModel: 4, generator });
   const x = randn([1, 6, 4], { seed: 1 });
   expectThrown(() => softAttentionBlock(params, x, { height: 2, ratio: 2 }), 'range', 'ratio');
   expectThrown(() => mambaBlock({}, randn([2, 3], { seed: 1 })), 'range', 'x');
-  expectThrown(() => normedAttentionBlock({}, x, { norm: 'none' as never }), 'range', 'norm');
+  expectThrown(() => attentionVariantBlock(attention, x, { variant: 'none' as never }), 'range', 'variant');
 });

@@ -4,17 +4,14 @@
  */
 import * as check from '../../check.js';
 import {
-  exp,
-  l2Normalize,
+  attentionVariant,
   linearAttention,
-  matmul,
-  minimum,
-  mul,
   prefixLinearAttention,
+  recurrentAttention,
   scaledDotProductAttention,
   slice,
-  zeros,
   type Parameters,
+  type RecurrentAttentionOpOptions,
   type Tensor,
 } from '../../autograd/index.js';
 import {
@@ -137,60 +134,40 @@ export function prefixLinearAttentionBlock(
   });
 }
 
-/** What stands in the place of softmax's denominator. */
-export type AttentionNorm = 'sum' | 'l2' | 'length';
-
 /**
  * Softmax attention with the exponential cut off after the term of order N: a recurrence whose state is of constant size.
  *
  * @param x [batch, length, dModel]
- * @param options `order`: N, default 2; `norm`: 'sum' of the weights (default; odd orders may divide by 0), or 'l2': the
- *   result is scaled to length 1
+ * @param options `order`: N, default 2; `normalization`: 'sum' of the weights (default; odd orders may divide by 0 and want an
+ *   `epsilon`), 'l2', 'rms', 'length', ... as recurrentAttention has them
  * @see "On the Expressiveness of Softmax Attention: A Recurrent Neural Network Perspective", G. Mongaras and E. C. Larson,
  *   2025
  */
 export function recurrentSoftmaxBlock(
   params: Readonly<Parameters>,
   x: Tensor,
-  options: HeadsOptions & { order?: number; norm?: Exclude<AttentionNorm, 'length'> } = {},
+  options: HeadsOptions & RecurrentAttentionOpOptions = {},
 ): Tensor {
-  const { heads: count = 1, order = 2, norm = 'sum' } = options;
-  check.oneOf('norm', norm, ['sum', 'l2']);
-  return block(params, x, count, (q, k, v) => {
-    const { out } = linearAttention({ q, k, v }, { map: 'taylor', order, normalize: norm === 'sum' });
-    return norm === 'sum' ? out : l2Normalize(out);
-  });
+  const { heads: count = 1, ...form } = options;
+  return block(params, x, count, (q, k, v) => recurrentAttention({ q, k, v }, form));
 }
 
-/** Scores are cut off here before the exponential where nothing divides by their sum. */
-const SCORE_CLAMP = 5;
+/** Variants of softmax's denominator that need no gates or factors. */
+export type PlainVariant =
+  'softmax' | 'clamp_denom' | 'div_s' | 'l2norm' | 'relu_l2norm' | 'linear_elu' | 'linear_relu';
 
 /**
- * Causal softmax attention with another norm in the place of its denominator: 'l2' scales the result to length 1, 'length'
- * divides it by the number of positions seen (exp(min(s, 5)) v / t), 'sum' is softmax itself.
+ * Causal softmax attention with something else in the place of its denominator: 'l2norm' scales the result to length 1,
+ * 'div_s' divides it by the number of positions seen, ... as attentionVariant has them.
  *
  * @param x [batch, length, dModel]
  * @see as recurrentSoftmaxBlock, the ablation of the denominator
  */
-export function normedAttentionBlock(
+export function attentionVariantBlock(
   params: Readonly<Parameters>,
   x: Tensor,
-  options: HeadsOptions & { norm: AttentionNorm },
+  options: HeadsOptions & { variant: PlainVariant },
 ): Tensor {
-  const { heads: count = 1 } = check.options(options);
-  const norm = check.oneOf('norm', options.norm, ['sum', 'l2', 'length']);
-  return block(params, x, count, (q, k, v) => {
-    if (norm === 'length') return byLength(q, k, v);
-    const out = scaledDotProductAttention(q, k, v, { causal: true });
-    // A positive factor of a row, such as softmax's own denominator, is without effect on what is scaled to length 1.
-    return norm === 'l2' ? l2Normalize(out) : out;
-  });
-}
-
-function byLength(q: Tensor, k: Tensor, v: Tensor): Tensor {
-  const [, , length, dim] = q.shape;
-  const weights = exp(minimum(mul(matmul(q, k, { transposeB: true }), dim ** -0.5), SCORE_CLAMP));
-  const seen = zeros([length, length], { dtype: q.dtype });
-  for (let t = 0; t < length; t++) seen.data.fill(1 / (t + 1), t * length, t * length + t + 1);
-  return matmul(mul(weights, seen), v);
+  const { heads: count = 1, variant } = check.options(options);
+  return block(params, x, count, (q, k, v) => attentionVariant(variant, { q, k, v }));
 }

@@ -1,14 +1,14 @@
 /** Blocks of sequence models on the tape. */
 export {
+  attentionVariantBlock,
   initAttentionBlock,
   initPrefixLinearAttentionBlock,
   linearAttentionBlock,
-  normedAttentionBlock,
   prefixLinearAttentionBlock,
   recurrentSoftmaxBlock,
   softmaxAttentionBlock,
 } from './attention.js';
-export type { AttentionBlockOptions, AttentionNorm, FeatureMap, HeadsOptions } from './attention.js';
+export type { AttentionBlockOptions, FeatureMap, HeadsOptions, PlainVariant } from './attention.js';
 export { initMambaBlock, mambaBlock } from './mamba.js';
 export type { MambaBlockOptions, MambaForm } from './mamba.js';
 export { initSequenceModel, sequenceLogits } from './model.js';
