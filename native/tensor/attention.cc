@@ -1,8 +1,8 @@
 // Softmax attention for training: blocks of queries against all keys that they see, scores in the cache, probabilities
-// formed again in the backward pass from the rows' log-sums.
+// formed again in the backward pass from two numbers a row: the largest score, and what makes exponentials a softmax.
 //
 //   S = scale Q K^T, P = softmax(S), O = P V
-//   D_i = sum_d dO_id O_id,  dS = P (dO V^T - D) scale,  dV = P^T dO,  dQ = dS K,  dK = dS^T Q
+//   D_i = sum_d dO_id O_id,  dS = P (dO V^T - D),  dV = P^T dO,  dQ = scale dS K,  dK = scale dS^T Q
 //
 // Query i sees keys 0 to i + keys - queries where causal: the last query sees them all.
 #ifdef SOFTLANE_OPERATIONS
@@ -13,7 +13,7 @@ using namespace softlane::tensor;
 namespace {
 
 /// Queries of a block: few enough that a causal block computes few scores in vain.
-constexpr size_t kQueries = 64;
+constexpr size_t kQueries = 32;
 
 /// An array with axes [batch, heads, length, dim], dim dense.
 struct View {
@@ -49,12 +49,13 @@ struct Shape {
   size_t seen(size_t end) const {
     return !causal ? keys : keys + end > queries ? std::min(keys, keys + end - queries) : 0;
   }
+  size_t total() const { return batch * heads * queries; }
   /// Scores of a block.
   size_t block() const { return std::min(kQueries, queries) * keys; }
 
   MatmulJob product(const void* a, size_t aRow, size_t aCol, const void* b, size_t bRow, size_t bCol, void* c,
-                    size_t cRow, size_t m, size_t n, size_t k, bool add) const {
-    return {type, a, aRow, aCol, b, bRow, bCol, c, cRow, m, n, k, 1, add};
+                    size_t cRow, size_t m, size_t n, size_t k, bool add, double alpha = 1) const {
+    return {type, a, aRow, aCol, b, bRow, bCol, c, cRow, m, n, k, alpha, add};
   }
 };
 
@@ -70,7 +71,7 @@ void causalRows(const Shape& s, size_t first, size_t rows, Body body) {
 
 }  // namespace
 
-void tensorAttention(Run& run, In<Any> q, In<Any> k, In<Any> v, Out<Any> out, Out<Any> logSums, In<double> sizes,
+void tensorAttention(Run& run, In<Any> q, In<Any> k, In<Any> v, Out<Any> out, Out<Any> stats, In<double> sizes,
                      double scale, bool causal, size_t threads) {
   const Shape s(sizes, scale, causal, typeOf("q", q));
   const Dtype type = s.type;
@@ -80,47 +81,43 @@ void tensorAttention(Run& run, In<Any> q, In<Any> k, In<Any> v, Out<Any> out, Ou
   s.check("k", k.length, s.k, s.keys, s.dim);
   s.check("v", v.length, s.v, s.keys, s.valueDim);
   s.check("out", out.length, s.out, s.queries, s.valueDim);
-  require("logSums", logSums, type, s.batch * s.heads * s.queries);
+  require("stats", stats, type, 2 * s.total());
   const size_t blocks = (s.queries + kQueries - 1) / kQueries;
   share(run, s.batch * s.heads * blocks, s.block() * 8, threads, [&](size_t begin, size_t end) {
-    const Scratch scratch(kMatmulScratch + (s.block() + kQueries) * sizeOf(type));
+    const Scratch scratch(kMatmulScratch + s.block() * sizeOf(type));
     char* scores = scratch.as<char>() + kMatmulScratch;
-    void* factors = at(scores, type, s.block());
     for (size_t task = begin; task < end; task++) {
       const size_t item = task / blocks, first = task % blocks * kQueries, rows = std::min(kQueries, s.queries - first);
       const size_t keys = s.seen(first + rows);
       const void* query = at(q.data, type, s.offset(s.q, item) + first * s.q.row);
       void* to = at(out.data, type, s.offset(s.out, item) + first * s.out.row);
       kernels().matmul(s.product(query, s.q.row, 1, at(k.data, type, s.offset(s.k, item)), 1, s.k.row, scores, keys,
-                                 rows, keys, s.dim, false),
+                                 rows, keys, s.dim, false, s.scale),
                        scratch.as<void>());
       causalRows(s, first, rows, [&](size_t row, size_t count, size_t limit, bool growing) {
         SoftmaxJob job{};
         job.type = type;
         job.x = job.y = at(scores, type, row * keys);
         job.rows = count;
-        job.cols = job.xStride = job.yStride = keys;
+        job.cols = job.stride = keys;
         job.limit = limit;
         job.growing = growing;
-        job.scale = s.scale;
-        job.factors = at(factors, type, row);
-        job.logSums = at(logSums.data, type, item * s.queries + first + row);
+        job.tops = at(stats.data, type, item * s.queries + first + row);
+        job.factors = at(stats.data, type, s.total() + item * s.queries + first + row);
         kernels().tensor_softmax(job);
       });
       kernels().matmul(s.product(scores, keys, 1, at(v.data, type, s.offset(s.v, item)), s.v.row, 1, to, s.out.row,
                                  rows, s.valueDim, keys, false),
                        scratch.as<void>());
-      for (size_t r = 0; r < rows; r++) {
-        void* line = at(to, type, r * s.out.row);
-        kernels().tensor_binary({type, TensorBinary::mul, line, at(factors, type, r), 1, 0, line, s.valueDim});
-      }
+      kernels().tensor_binary({type, TensorBinary::mul, to, at(stats.data, type, s.total() + item * s.queries + first),
+                               1, 0, to, s.valueDim, rows, s.out.row, 1, s.out.row});
     }
   });
 }
 
-void tensorAttentionGrad(Run& run, In<Any> q, In<Any> k, In<Any> v, In<Any> out, In<Any> logSums, In<Any> g,
-                         Out<Any> dq, Maybe<Out<Any>> dk, Maybe<Out<Any>> dv, In<double> sizes, double scale,
-                         bool causal, size_t threads) {
+void tensorAttentionGrad(Run& run, In<Any> q, In<Any> k, In<Any> v, In<Any> out, In<Any> stats, In<Any> g, Out<Any> dq,
+                         Maybe<Out<Any>> dk, Maybe<Out<Any>> dv, In<double> sizes, double scale, bool causal,
+                         size_t threads) {
   const Shape s(sizes, scale, causal, typeOf("q", q));
   const Dtype type = s.type;
   for (auto each : {k, v, out, g}) requireStorage("k, v, out and g", each.element, type);
@@ -137,12 +134,12 @@ void tensorAttentionGrad(Run& run, In<Any> q, In<Any> k, In<Any> v, In<Any> out,
   s.check("dq", dq.length, s.q, s.queries, s.dim);
   s.check("dk", dk.data ? dk.length : dq.length, s.k, s.keys, s.dim);
   s.check("dv", dv.data ? dv.length : dq.length, s.v, s.keys, s.valueDim);
-  require("logSums", logSums, type, s.batch * s.heads * s.queries);
+  require("stats", stats, type, 2 * s.total());
   share(run, s.batch * s.heads, s.queries * s.keys * 8, threads, [&](size_t begin, size_t end) {
-    const Scratch scratch(kMatmulScratch + (2 * s.block() + kQueries) * sizeOf(type));
+    const Scratch scratch(kMatmulScratch + 2 * s.block() * sizeOf(type));
     void* spare = scratch.as<void>();
     char* scores = scratch.as<char>() + kMatmulScratch;
-    void *slopes = at(scores, type, s.block()), *deltas = at(scores, type, 2 * s.block());
+    void* slopes = at(scores, type, s.block());
     for (size_t item = begin; item < end; item++) {
       const void *key = at(k.data, type, s.offset(s.k, item)), *value = at(v.data, type, s.offset(s.v, item));
       void *intoK = at(toK, type, s.offset(s.k, item)), *intoV = at(toV, type, s.offset(s.v, item));
@@ -156,31 +153,24 @@ void tensorAttentionGrad(Run& run, In<Any> q, In<Any> k, In<Any> v, In<Any> out,
         const void* query = at(q.data, type, s.offset(s.q, item) + first * s.q.row);
         const size_t here = s.offset(s.out, item) + first * s.out.row;
         const void* slope = at(g.data, type, here);
-        for (size_t r = 0; r < rows; r++) {
-          double delta = 0;
-          for (size_t i = 0; i < s.valueDim; i += kBlock) {
-            double sum;
-            kernels().dot(at(g.data, type, here + r * s.out.row + i), at(out.data, type, here + r * s.out.row + i),
-                          type, std::min(kBlock, s.valueDim - i), &sum);
-            delta += sum;
-          }
-          if (type == Dtype::f64) static_cast<double*>(deltas)[r] = delta;
-          else static_cast<float*>(deltas)[r] = float(delta);
-        }
-        kernels().matmul(s.product(query, s.q.row, 1, key, 1, s.k.row, scores, keys, rows, keys, s.dim, false), spare);
+        kernels().matmul(s.product(query, s.q.row, 1, key, 1, s.k.row, scores, keys, rows, keys, s.dim, false, s.scale),
+                         spare);
         kernels().matmul(s.product(slope, s.out.row, 1, value, 1, s.v.row, slopes, keys, rows, keys, s.valueDim, false),
                          spare);
         causalRows(s, first, rows, [&](size_t row, size_t count, size_t limit, bool growing) {
+          const size_t query0 = item * s.queries + first + row, line = here + row * s.out.row;
           kernels().tensor_scores({type, at(scores, type, row * keys), at(slopes, type, row * keys), count, keys, keys,
-                                   limit, growing, s.scale, at(logSums.data, type, item * s.queries + first + row),
-                                   at(deltas, type, row)});
+                                   limit, growing, at(stats.data, type, query0),
+                                   at(stats.data, type, s.total() + query0), at(g.data, type, line),
+                                   at(out.data, type, line), s.valueDim, s.out.row});
         });
         kernels().matmul(s.product(scores, 1, keys, slope, s.out.row, 1, intoV, s.v.row, keys, s.valueDim, rows, add),
                          spare);
-        kernels().matmul(s.product(slopes, 1, keys, query, s.q.row, 1, intoK, s.k.row, keys, s.dim, rows, add), spare);
+        kernels().matmul(s.product(slopes, 1, keys, query, s.q.row, 1, intoK, s.k.row, keys, s.dim, rows, add, s.scale),
+                         spare);
         kernels().matmul(
             s.product(slopes, keys, 1, key, s.k.row, 1, at(toQ, type, s.offset(s.q, item) + first * s.q.row), s.q.row,
-                      rows, s.dim, keys, false),
+                      rows, s.dim, keys, false, s.scale),
             spare);
         if (!add) {
           clear(intoK, s.k, keys, s.keys, s.dim);

@@ -10,6 +10,9 @@ namespace {
 /// Rows whose gradients of weights are summed before they join those of the other blocks.
 constexpr size_t kRows = 64;
 
+/// Elements of weights that stay in the second-level cache beside a block of rows; rows of a block.
+constexpr size_t kSmallWeights = size_t(1) << 16, kGradRows = 256;
+
 }  // namespace
 
 void tensorNorm(Run& run, In<Any> x, Maybe<In<Any>> weight, Maybe<In<Any>> bias, Out<Any> out, Out<Any> stats,
@@ -98,9 +101,8 @@ void tensorSoftmax(Run& run, In<Any> x, Out<Any> out, size_t rows, size_t cols, 
       job.x = at(x.data, type, row * cols);
       job.y = at(out.data, type, row * cols);
       job.rows = count;
-      job.cols = job.xStride = job.yStride = cols;
+      job.cols = job.stride = cols;
       job.log = log;
-      job.scale = 1;
       kernels().tensor_softmax(job);
     }
   });
@@ -147,12 +149,71 @@ void tensorLinear(Run& run, In<Any> x, In<Any> weight, Maybe<In<Any>> bias, Out<
                         outputs, inputs, 1, false},
                        scratch.as<void>());
       if (bias.data)
-        for (size_t r = 0; r < m; r++) {
-          void* line = at(to, type, r * outputs);
-          kernels().tensor_binary({type, TensorBinary::add, line, bias.data, 1, 1, line, outputs});
-        }
+        kernels().tensor_binary({type, TensorBinary::add, to, bias.data, 1, 1, to, outputs, m, outputs, 0, outputs});
     }
   });
+}
+
+void tensorLinearGrad(Run& run, In<Any> x, In<Any> weight, In<Any> g, Maybe<Out<Any>> dx, Maybe<Out<Any>> dWeight,
+                      Maybe<Out<Any>> dBias, size_t rows, size_t inputs, size_t outputs, size_t threads) {
+  const Dtype type = typeOf("x", x);
+  require("x", x, type, rows * inputs);
+  require("weight", weight, type, inputs * outputs);
+  require("g", g, type, rows * outputs);
+  require("dx", dx, type, rows * inputs);
+  require("dWeight", dWeight, type, inputs * outputs);
+  require("dBias", dBias, type, outputs);
+  const size_t size = sizeOf(type), weights = inputs * outputs;
+  // Small weights stay in the cache beside a block of rows, which is then read once for all three gradients. Four groups of
+  // blocks, whatever the threads, sum up gradients of weights of their own, which are joined in order.
+  const bool small = weights <= kSmallWeights;
+  const size_t blocks = (rows + kGradRows - 1) / kGradRows, groups = small ? std::min<size_t>(4, blocks) : 1;
+  const size_t each = groups ? (blocks + groups - 1) / groups : 0;
+  const Scratch scratch((1 + groups * weights + blocks * outputs) * size);
+  char *partial = scratch.as<char>(), *biases = partial + groups * weights * size;
+  const auto slopes = [&](size_t row, size_t m, void* scratchOf) {
+    kernels().matmul({type, at(g.data, type, row * outputs), outputs, 1, weight.data, inputs, 1,
+                      at(dx.data, type, row * inputs), inputs, m, inputs, outputs, 1, false},
+                     scratchOf);
+  };
+  const MatmulJob outer{type,         g.data, 1,       outputs, x.data, inputs, 1,
+                        dWeight.data, inputs, outputs, inputs,  rows,   1,      false};
+  if (small) {
+    if (dWeight.data) std::memset(partial, 0, groups * weights * size);
+    share(run, groups, each * kGradRows * weights / 8, threads, [&](size_t begin, size_t end) {
+      const Scratch own(kMatmulScratch);
+      for (size_t group = begin; group < end; group++)
+        for (size_t block = group * each; block < std::min(blocks, (group + 1) * each); block++) {
+          const size_t row = block * kGradRows, m = std::min(kGradRows, rows - row);
+          if (dx.data) slopes(row, m, own.as<void>());
+          if (dWeight.data) {
+            MatmulJob job = outer;
+            job.a = at(g.data, type, row * outputs);
+            job.b = at(x.data, type, row * inputs);
+            job.c = partial + group * weights * size;
+            job.k = m;
+            job.add = true;
+            kernels().matmul(job, own.as<void>());
+          }
+          if (dBias.data)
+            kernels().tensor_sum(
+                {type, at(g.data, type, row * outputs), m, outputs, outputs, biases + block * outputs * size, 1});
+        }
+    });
+    if (dWeight.data) kernels().tensor_sum({type, partial, groups, weights, weights, dWeight.data, 1});
+  } else {
+    const double start = 0;
+    const MatmulJob inner{type,    g.data, outputs, 1,      weight.data, inputs, 1,
+                          dx.data, inputs, rows,    inputs, outputs,     1,      false};
+    if (dx.data) multiplyAll(run, inner, 1, &start, &start, threads);
+    if (dWeight.data) multiplyAll(run, outer, 1, &start, &start, threads);
+    if (dBias.data)
+      for (size_t block = 0; block < blocks; block++)
+        kernels().tensor_sum({type, at(g.data, type, block * kGradRows * outputs),
+                              std::min(kGradRows, rows - block * kGradRows), outputs, outputs,
+                              biases + block * outputs * size, 1});
+  }
+  if (dBias.data) kernels().tensor_sum({type, biases, blocks, outputs, outputs, dBias.data, 1});
 }
 
 }  // namespace softlane::ops

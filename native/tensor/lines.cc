@@ -10,15 +10,17 @@ SOFTLANE_INLINE void combine(const BinaryJob& job, F f) {
   const S *a = static_cast<const S*>(job.a), *b = static_cast<const S*>(job.b);
   S* y = static_cast<S*>(job.y);
   if (job.n == 0) return;
-  if (job.aStep && job.bStep) {
-    eachVector<V>(job.n,
-                  [&](size_t i, size_t rest) { put(f(part<V>(a + i, rest), part<V>(b + i, rest)), y + i, rest); });
-    return;
+  for (size_t r = 0; r < job.rows; r++, a += job.aRow, b += job.bRow, y += job.yRow) {
+    if (job.aStep && job.bStep) {
+      eachVector<V>(job.n,
+                    [&](size_t i, size_t rest) { put(f(part<V>(a + i, rest), part<V>(b + i, rest)), y + i, rest); });
+      continue;
+    }
+    const V first = V::set(a[0]), second = V::set(b[0]);
+    eachVector<V>(job.n, [&](size_t i, size_t rest) {
+      put(f(job.aStep ? part<V>(a + i, rest) : first, job.bStep ? part<V>(b + i, rest) : second), y + i, rest);
+    });
   }
-  const V first = V::set(a[0]), second = V::set(b[0]);
-  eachVector<V>(job.n, [&](size_t i, size_t rest) {
-    put(f(job.aStep ? part<V>(a + i, rest) : first, job.bStep ? part<V>(b + i, rest) : second), y + i, rest);
-  });
 }
 
 template <class V>

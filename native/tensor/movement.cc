@@ -99,7 +99,7 @@ void tensorScatterAdd(Run& run, In<Any> source, In<int32_t> indices, Out<Any> ou
             using S = decltype(zero);
             for (size_t i = 0; i < inner; i++) static_cast<S*>(to)[i] += static_cast<const S*>(from)[i];
           });
-        else kernels().tensor_binary({type, TensorBinary::add, to, from, 1, 1, to, inner});
+        else kernels().tensor_binary({type, TensorBinary::add, to, from, 1, 1, to, inner, 1, 0, 0, 0});
       }
   });
 }

@@ -35,12 +35,18 @@ void tensorBinary(Run& run, In<Any> a, In<Any> b, InPlace<Any> out, In<double> a
     if (loop.lines() == 1) {
       const size_t start = begin * line, n = std::min(end * line, inner) - start;
       kernels().tensor_binary({type, binary, at(a.data, type, start * aStep), at(b.data, type, start * bStep), aStep,
-                               bStep, at(out.data, type, start), n});
+                               bStep, at(out.data, type, start), n, 1, 0, 0, 0});
+      return;
+    }
+    if (loop.rank == 2) {
+      kernels().tensor_binary(
+          {type, binary, at(a.data, type, begin * loop.first[0]), at(b.data, type, begin * loop.second[0]), aStep,
+           bStep, at(out.data, type, begin * inner), inner, end - begin, loop.first[0], loop.second[0], inner});
       return;
     }
     loop.each(begin, end, [&](size_t fromA, size_t fromB, size_t to) {
       kernels().tensor_binary({type, binary, at(a.data, type, fromA), at(b.data, type, fromB), aStep, bStep,
-                               at(out.data, type, to * inner), inner});
+                               at(out.data, type, to * inner), inner, 1, 0, 0, 0});
     });
   });
 }

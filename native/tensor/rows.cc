@@ -74,75 +74,134 @@ void normBackward(const NormJob& job) {
   }
 }
 
+/// Columns of row r that count.
+template <class Job>
+SOFTLANE_INLINE size_t limitOf(const Job& job, size_t r) {
+  const size_t limit = job.growing ? job.limit + r : job.limit;
+  return limit < job.cols ? limit : job.cols;
+}
+
+/// Lane i: the largest lane of r[i].
+template <class V>
+SOFTLANE_INLINE V maxEach(V (&r)[V::lanes]) {
+  transpose(r);
+  V top = r[0];
+  for (int i = 1; i < V::lanes; i++) top = max(r[i], top);
+  return top;
+}
+
+/// Lane i: the sum of the lanes of r[i].
+template <class V>
+SOFTLANE_INLINE V sumRows(V (&r)[V::lanes]) {
+  transpose(r);
+  for (int step = V::lanes / 2; step > 0; step /= 2)
+    for (int i = 0; i < step; i++) r[i] = r[i] + r[i + step];
+  return r[0];
+}
+
+// As many rows as a vector has lanes go through every step together: a step that ends in one number a row is then a
+// vector's, and no row waits for another's chain of dependent instructions.
 template <class V>
 void softmax(const SoftmaxJob& job) {
   using S = typename V::Scalar;
+  constexpr size_t L = V::lanes;
   const ExpOf<V> e;
-  const V scale = V::set(S(job.scale)), lowestOf = V::set(lowest<S>());
   const S minus = -__builtin_inff();
-  for (size_t r = 0; r < job.rows; r++) {
-    const S* x = static_cast<const S*>(job.x) + r * job.xStride;
-    S* y = static_cast<S*>(job.y) + r * job.yStride;
-    const size_t grown = job.growing ? job.limit + r : job.limit, n = grown < job.cols ? grown : job.cols;
-    V top = lowestOf;  // finite: a row of -infinity has the sum 0, not NaN
-    eachVector<V>(n, [&](size_t i, size_t rest) { top = max(part<V>(x + i, rest, minus) * scale, top); });
-    const S most = reduceMax(top);
-    const V shift = V::set(most);
-    V total[2] = {V::set(0), V::set(0)};
-    size_t i = 0;
-    const auto term = [&](size_t at, size_t rest) {
-      const V v = e.template expNonPositive<true>(part<V>(x + at, rest, minus) * scale - shift);
-      if (!job.log) put(v, y + at, rest);
-      return v;
-    };
-    constexpr size_t L = V::lanes;
-    for (; i + 2 * L <= n; i += 2 * L) {
-      total[0] = total[0] + term(i, L);
-      total[1] = total[1] + term(i + L, L);
+  const V least = V::set(lowest<S>());  // finite: a row of -infinity has the sum 0, not NaN
+  for (size_t from = 0; from < job.rows; from += L) {
+    const size_t rows = job.rows - from < L ? job.rows - from : L;
+    const S* x = static_cast<const S*>(job.x) + from * job.stride;
+    S* y = static_cast<S*>(job.y) + from * job.stride;
+    V r[L];
+    S tops[L], factors[L], logs[L];
+    for (size_t i = 0; i < L; i++) {
+      V top = least;
+      if (i < rows)
+        eachVector<V>(limitOf(job, from + i),
+                      [&](size_t j, size_t rest) { top = max(part<V>(x + i * job.stride + j, rest, minus), top); });
+      r[i] = top;
     }
-    for (; i < n; i += L) total[0] = total[0] + term(i, n - i);
-    const double sum = double(reduceAdd(total[0] + total[1]));
-    const S factor = sum == 0 ? S(0) : S(1 / sum);
-    if (job.factors) static_cast<S*>(job.factors)[r] = factor;
-    if (job.logSums || job.log) {
-      const double logSum = double(most) + ::log(sum);
-      if (job.logSums) static_cast<S*>(job.logSums)[r] = S(logSum);
+    maxEach(r).store(tops);
+    for (size_t i = 0; i < L; i++) {
+      V total = V::set(0), before = total;
+      const V shift = V::set(tops[i]);
+      if (i < rows)
+        eachVector<V>(limitOf(job, from + i), [&](size_t j, size_t rest) {
+          const V v = e.template expNonPositive<true>(part<V>(x + i * job.stride + j, rest, minus) - shift);
+          if (!job.log) put(v, y + i * job.stride + j, rest);
+          if (j % (64 * L) == 0) {  // long sums in parts, for their rounding
+            before = before + total;
+            total = v;
+          } else {
+            total = total + v;
+          }
+        });
+      r[i] = before + total;
+    }
+    const V sums = sumRows(r), none = V::set(0);
+    const V factor = selectZero(sums, none, V::set(1) / sums);
+    factor.store(factors);
+    if (job.tops) {
+      put(V::load(tops), static_cast<S*>(job.tops) + from, rows);
+      put(factor, static_cast<S*>(job.factors) + from, rows);
+    }
+    if (job.log) {
+      sums.store(logs);
+      for (size_t i = 0; i < rows; i++) logs[i] = S(::log(double(logs[i])));
+    }
+    for (size_t i = 0; i < rows; i++) {
+      const size_t n = limitOf(job, from + i);
+      const S* in = x + i * job.stride;
+      S* out = y + i * job.stride;
       if (job.log) {
-        const V below = V::set(S(::log(sum)));
-        eachVector<V>(
-            n, [&](size_t at, size_t rest) { put(part<V>(x + at, rest) * scale - shift - below, y + at, rest); });
+        const V shift = V::set(tops[i]), below = V::set(logs[i]);
+        eachVector<V>(n, [&](size_t j, size_t rest) { put(part<V>(in + j, rest) - shift - below, out + j, rest); });
+      } else if (!job.tops) {
+        const V f = V::set(factors[i]);
+        eachVector<V>(n, [&](size_t j, size_t rest) { put(part<V>(out + j, rest) * f, out + j, rest); });
       }
+      const V filling = V::set(job.log ? minus : S(0));
+      eachVector<V>(job.cols - n, [&](size_t j, size_t rest) { put(filling, out + n + j, rest); });
     }
-    if (!job.log && !job.factors) {
-      const V f = V::set(factor);
-      eachVector<V>(n, [&](size_t at, size_t rest) { put(part<V>(y + at, rest) * f, y + at, rest); });
-    }
-    const V filling = V::set(job.log ? minus : S(0));
-    eachVector<V>(job.cols - n, [&](size_t at, size_t rest) { put(filling, y + n + at, rest); });
   }
 }
 
 template <class V>
 void scores(const ScoreJob& job) {
   using S = typename V::Scalar;
+  constexpr size_t L = V::lanes;
   const ExpOf<V> e;
-  const V scale = V::set(S(job.scale)), none = V::set(0);
-  for (size_t r = 0; r < job.rows; r++) {
-    S *s = static_cast<S*>(job.s) + r * job.stride, *dp = static_cast<S*>(job.dp) + r * job.stride;
-    const size_t grown = job.growing ? job.limit + r : job.limit, n = grown < job.cols ? grown : job.cols;
-    const S sum = static_cast<const S*>(job.logSums)[r];
-    const V shift = V::set(sum), delta = V::set(static_cast<const S*>(job.deltas)[r]);
-    const bool any = sum > -__builtin_inff();
-    eachVector<V>(n, [&](size_t i, size_t rest) {
-      const V a = part<V>(s + i, rest) * scale - shift;
-      const V p = any ? e.template expNonPositive<true>(min(none, a)) : none;
-      put(p, s + i, rest);
-      put(p * (part<V>(dp + i, rest) - delta) * scale, dp + i, rest);
-    });
-    eachVector<V>(job.cols - n, [&](size_t at, size_t rest) {
-      put(none, s + n + at, rest);
-      put(none, dp + n + at, rest);
-    });
+  const V none = V::set(0);
+  for (size_t from = 0; from < job.rows; from += L) {
+    const size_t rows = job.rows - from < L ? job.rows - from : L;
+    V r[L];
+    S deltas[L];
+    for (size_t i = 0; i < L; i++) {
+      V total = none;
+      const size_t start = (from + i) * job.gStride;
+      if (i < rows)
+        eachVector<V>(job.width, [&](size_t j, size_t rest) {
+          total = mulAdd(part<V>(static_cast<const S*>(job.g) + start + j, rest),
+                         part<V>(static_cast<const S*>(job.out) + start + j, rest), total);
+        });
+      r[i] = total;
+    }
+    sumRows(r).store(deltas);
+    for (size_t i = 0; i < rows; i++) {
+      S *s = static_cast<S*>(job.s) + (from + i) * job.stride, *dp = static_cast<S*>(job.dp) + (from + i) * job.stride;
+      const size_t n = limitOf(job, from + i);
+      const V shift = V::set(static_cast<const S*>(job.tops)[from + i]),
+              factor = V::set(static_cast<const S*>(job.factors)[from + i]), delta = V::set(deltas[i]);
+      eachVector<V>(n, [&](size_t j, size_t rest) {
+        const V p = e.template expNonPositive<true>(part<V>(s + j, rest) - shift) * factor;
+        put(p, s + j, rest);
+        put(p * (part<V>(dp + j, rest) - delta), dp + j, rest);
+      });
+      eachVector<V>(job.cols - n, [&](size_t j, size_t rest) {
+        put(none, s + n + j, rest);
+        put(none, dp + n + j, rest);
+      });
+    }
   }
 }
 

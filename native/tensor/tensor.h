@@ -38,14 +38,14 @@ struct MapJob {
 /// Functions of two numbers: keep is a where b is not 0, drop a where b is 0, both 0 elsewhere; notLess is 1 where a >= b.
 enum class TensorBinary : uint8_t { add, sub, mul, div, maximum, minimum, keep, drop, notLess };
 
-/// y[i] = f(a[i aStep], b[i bStep]), steps 0 or 1; y may be a or b.
+/// y[i] = f(a[i aStep], b[i bStep]), steps 0 or 1, in each of some rows; y may be a or b.
 struct BinaryJob {
   Dtype type;
   TensorBinary binary;
   const void *a, *b;
   size_t aStep, bStep;
   void* y;
-  size_t n;
+  size_t n, rows, aRow, bRow, yRow;
 };
 
 /// y[j] = factor * sum_i x[i * stride + j], i < n, j < inner. A line (inner 1, stride 1) is summed in vector lanes.
@@ -69,28 +69,27 @@ struct NormJob {
 };
 
 /// Rows of softmax: of the first `limit` columns, one more (if `growing`) in each further row, at most cols; y is 0
-/// (log: -infinity) in the others. With `factors` y stays e^(scale x - top), and factors holds what makes it a softmax.
+/// (log: -infinity) in the others. With `tops` and `factors` y stays e^(x - top), and a row's factor makes it a softmax.
 struct SoftmaxJob {
   Dtype type;
   const void* x;
   void* y;
-  size_t rows, cols, xStride, yStride;
+  size_t rows, cols, stride;  ///< the stride is that of x and y
   size_t limit;
   bool growing, log;
-  double scale;
-  void *factors, *logSums;  ///< one a row each, may be null
+  void *tops, *factors;  ///< one a row each, both or none
 };
 
-/// Rows of the gradient of attention: from scores s and the gradient dp of probabilities, p = e^(scale s - logSums) over s
-/// and scale p (dp - deltas) over dp; limit and growing as in SoftmaxJob.
+/// Rows of the gradient of attention: p = e^(s - top) factor is written over scores s, and p (dp - sum g out) over the
+/// gradients dp of p; limit and growing as in SoftmaxJob, g and out have `width` columns.
 struct ScoreJob {
   Dtype type;
   void *s, *dp;
   size_t rows, cols, stride;
   size_t limit;
   bool growing;
-  double scale;
-  const void *logSums, *deltas;
+  const void *tops, *factors, *g, *out;
+  size_t width, gStride;
 };
 
 /// A step of Adam on n parameters: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,

@@ -187,6 +187,7 @@ TEST(no_kernel_leaves_its_spans) {
     guardScan(spans, isa);
     guardSelective(spans, isa);
     guardMatmul(spans, isa);
+    guardTensor(spans, isa);
     guardSoft(spans, isa);
     for (size_t n : guardedLengths()) {
       ofFloats(spans, isa, n);

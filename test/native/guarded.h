@@ -143,6 +143,7 @@ void guardGemm(Spans& spans, const char* isa);
 void guardAttention(Spans& spans, const char* isa);
 void guardLinear(Spans& spans, const char* isa);
 void guardScan(Spans& spans, const char* isa);
+void guardTensor(Spans& spans, const char* isa);
 void guardSoft(Spans& spans, const char* isa);
 void guardSelective(Spans& spans, const char* isa);
 void guardMatmul(Spans& spans, const char* isa);

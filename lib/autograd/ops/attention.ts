@@ -26,7 +26,7 @@ function optionsOf(options: AttentionOptions | undefined, dim: number): { causal
 }
 
 /**
- * softmax(scale q k^T) v. Memory beside the results: one number a query.
+ * softmax(scale q k^T) v. Memory beside the results: two numbers a query.
  *
  * @param q [batch, heads, queries, dim]
  * @param k [batch, heads, keys, dim]
@@ -66,19 +66,19 @@ export function scaledDotProductAttention(
     ...view(queries, valueDim),
   );
   let y: Tensor;
-  let logSums: Tensor;
+  let stats: Tensor;
   return record(
     'scaledDotProductAttention',
     [q, k, v],
     (context) => {
       y = empty([batch, heads, queries, valueDim], q.dtype);
-      logSums = context.save(empty([batch, heads, queries], q.dtype));
+      stats = context.save(empty([2, batch, heads, queries], q.dtype));
       native('tensorAttention')(
         q.data,
         k.data,
         v.data,
         y.data,
-        logSums.data,
+        stats.data,
         sizes,
         scale,
         causal,
@@ -89,7 +89,7 @@ export function scaledDotProductAttention(
     (g) => {
       const gradients = [q, k, v].map((each) => empty(each.shape, each.dtype));
       native('tensorAttentionGrad')(
-        ...[q, k, v, y, logSums, g].map((each) => each.data),
+        ...[q, k, v, y, stats, g].map((each) => each.data),
         ...gradients.map((each) => each.data),
         sizes,
         scale,
@@ -123,22 +123,22 @@ export function packedAttention(qkv: Tensor, heads: number, options?: AttentionO
     ...[0, (length * width) / 3, dim, width / 3],
   );
   let y: Tensor;
-  let logSums: Tensor;
+  let stats: Tensor;
   return record(
     'packedAttention',
     [qkv],
     (context) => {
       y = empty([batch, length, width / 3], qkv.dtype);
-      logSums = context.save(empty([batch, heads, length], qkv.dtype));
+      stats = context.save(empty([2, batch, heads, length], qkv.dtype));
       const x = qkv.data;
-      native('tensorAttention')(x, x, x, y.data, logSums.data, sizes, scale, causal, settings.threads);
+      native('tensorAttention')(x, x, x, y.data, stats.data, sizes, scale, causal, settings.threads);
       return y;
     },
     (g) => {
       const dx = empty(qkv.shape, qkv.dtype);
       const x = qkv.data;
       native('tensorAttentionGrad')(
-        ...[x, x, x, y.data, logSums.data, g.data, dx.data],
+        ...[x, x, x, y.data, stats.data, g.data, dx.data],
         undefined,
         undefined,
         sizes,

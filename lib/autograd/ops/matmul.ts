@@ -3,7 +3,7 @@
  */
 import * as check from '../../check.js';
 import { native } from '../../native.js';
-import { product, sumMiddle, sumTo } from '../kernels.js';
+import { product, sumTo } from '../kernels.js';
 import { settings } from '../settings.js';
 import { empty, requireTensor, share, shapeText, sizeOf } from '../tensor.js';
 import type { Tensor } from '../tensor.js';
@@ -120,12 +120,14 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
       return y;
     },
     (g, { needs }) => {
-      const views = [flat(x), flat(g)];
-      return using(views, () => [
-        needs[0] ? product(g, weight, false, false) : undefined,
-        needs[1] ? product(views[1], views[0], true, false) : undefined,
-        needs[2] ? sumMiddle(g, [1, rows, outputs], [outputs]) : undefined,
-      ]);
+      const [dx, dWeight, dBias] = [x, weight, bias].map((each, i) =>
+        each && needs[i] ? empty(each.shape, each.dtype) : undefined,
+      );
+      native('tensorLinearGrad')(
+        ...[x, weight, g, dx, dWeight, dBias].map((each) => each?.data),
+        ...[rows, inputs, outputs, settings.threads],
+      );
+      return [dx, dWeight, dBias];
     },
   );
 }
