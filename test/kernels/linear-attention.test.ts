@@ -34,8 +34,11 @@ const SHAPES: readonly Partial<LinearCase>[] = [
 
 // The reference is slow: each case is worked out once for all instruction sets and algorithms.
 const worked = memo((key: string) => {
-  const [shape, type, masked] = JSON.parse(key) as [number, (typeof REALS)[number], boolean];
-  const c = linearCase(SHAPES[shape]);
+  const [shape, type, masked, padding] = JSON.parse(key) as [
+    ...[number, (typeof REALS)[number], boolean],
+    'exact' | 'reference',
+  ];
+  const c = { ...linearCase(SHAPES[shape]), padding };
   const { q, k, v } = arraysOf(type, c);
   const mask = masked ? Uint8Array.from(integers(c.batch * c.length, 2, shape)) : undefined;
   const gout = normals(type, v.length, 1, 6);
@@ -55,16 +58,9 @@ onEveryIsa(() => {
         for (const masked of [false, true]) {
           for (const padding of masked ? (['exact', 'reference'] as const) : (['exact'] as const)) {
             for (const chunkSize of [undefined, 16, 5]) {
-              const given = worked(JSON.stringify([shape, type, masked]));
-              const c = { ...given.c, padding };
-              const { inputs } = given;
-              const { expected, gradients } =
-                padding === 'exact'
-                  ? given
-                  : {
-                      expected: reference.linearAttention(c, inputs),
-                      gradients: reference.linearAttentionBackward(c, inputs, inputs.gout),
-                    };
+              const { c, inputs, expected, gradients } = worked(
+                JSON.stringify([shape, type, masked, padding]),
+              );
               const options = { ...optionsOf(c), algorithm, chunkSize };
               const { out } = linearAttention(inputs, options);
               expectClose(out, expected.out, relative(type, expected.out), 'out');
