@@ -5,9 +5,10 @@ import { question as attention } from './attention.js';
 import { question as decode } from './decode.js';
 import { question as elastic } from './elastic.js';
 import { question as gemm } from './gemm.js';
+import { question as scan } from './scan.js';
 import { question as softmax } from './softmax.js';
 
-export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm, attention, decode];
+export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm, attention, decode, scan];
 
 /** The list for people: a line per question. */
 export function questionLines(): string[] {

@@ -33,7 +33,10 @@ export function channelOf(
 }
 
 /** Compares numbers with expectations, in units of the largest of these. */
-export function compared(pairs: Iterable<readonly [actual: number, expected: number]>, allowance: number): Check {
+export function compared(
+  pairs: Iterable<readonly [actual: number, expected: number]>,
+  allowance: number,
+): Check {
   let [largest, worst] = [Number.MIN_VALUE, 0];
   for (const [actual, expected] of pairs) {
     largest = Math.max(largest, Math.abs(expected));

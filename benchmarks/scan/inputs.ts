@@ -24,7 +24,8 @@ function uniform(length: number, low: number, high: number, stream: number): Flo
   const out = new Float32Array(length);
   const drawn = out.subarray(0, Math.min(length, 1_000_003));
   new Philox(2023, stream).uniform(drawn, low, high);
-  for (let at = drawn.length; at > 0 && at < length; at *= 2) out.copyWithin(at, 0, Math.min(at, length - at));
+  for (let at = drawn.length; at > 0 && at < length; at *= 2)
+    out.copyWithin(at, 0, Math.min(at, length - at));
   return out;
 }
 
@@ -46,7 +47,13 @@ export function arraysOf({ batch, dim, state, length }: CaseSpec): ScanArrays {
 /** u, delta, B, C and z in bf16, and the numbers that these are. */
 export function shortened(arrays: ScanArrays) {
   const { u, delta, B, C, z } = arrays;
-  const short = { u: f32ToBf16(u), delta: f32ToBf16(delta), B: f32ToBf16(B), C: f32ToBf16(C), z: f32ToBf16(z) };
+  const short = {
+    u: f32ToBf16(u),
+    delta: f32ToBf16(delta),
+    B: f32ToBf16(B),
+    C: f32ToBf16(C),
+    z: f32ToBf16(z),
+  };
   const wide = {
     ...arrays,
     u: bf16ToF32(short.u),

@@ -1,0 +1,79 @@
+/** Contenders of the scan of Mamba-2: products of matrices by chunks, and step by step. */
+import { setIsa, ssdScan, type Isa } from '../../lib/index.js';
+import type { CaseContender, Work } from '../harness/question.js';
+import { HEAD_DIM, updatesOf, type CaseSpec } from './cases.js';
+import { checkedChannels, compared } from './check.js';
+import { arraysOf } from './inputs.js';
+import { isHopeless } from './scans.js';
+
+/** The forms of the call. */
+const METHODS = ['chunked', 'recurrent'] as const;
+
+/** Every name that a contender of the case may have. */
+export const ssdNames = (): string[] => [...METHODS];
+
+const ALLOWED = 1e-5;
+
+/** Multiply-adds of the products of a chunk of 64 steps, for each state update of the recurrence about two. */
+function ssdWork(spec: CaseSpec): Work {
+  const { dim, length } = spec;
+  const read = 4 * dim * length;
+  return {
+    elements: updatesOf(spec),
+    bytes: 2 * read,
+    flops: 4 * updatesOf(spec),
+    memory: { readBytes: 0, copyBytes: 2 * read },
+  };
+}
+
+export function ssdContenders(
+  spec: CaseSpec,
+  isas: readonly Isa[],
+  wanted: (name: string, isa: Isa) => boolean,
+): CaseContender[] {
+  const { dim, state, length, threads } = spec;
+  const heads = dim / HEAD_DIM;
+  const { u: x, delta, B, C } = arraysOf(spec);
+  const dt = delta.slice(0, length * heads);
+  const A = Float32Array.from({ length: heads }, (_, h) => -1 - (15 * h) / heads);
+  const out = new Float32Array(x.length);
+  const shape = { batch: 1, length, heads, headDim: HEAD_DIM, state, threads, out };
+  const channels = checkedChannels(dim);
+  /** A channel of the recurrence in float64: all states of it decay alike. */
+  const exact = (d: number): Float64Array => {
+    const head = Math.floor(d / HEAD_DIM);
+    const h = new Float64Array(state);
+    return new Float64Array(length).map((_, t) => {
+      const s = dt[t * heads + head];
+      const decay = Math.exp(s * A[head]);
+      let y = 0;
+      for (let n = 0; n < state; n++) {
+        h[n] = decay * h[n] + s * x[t * dim + d] * B[t * state + n];
+        y += h[n] * C[t * state + n];
+      }
+      return y;
+    });
+  };
+  return METHODS.flatMap((method) =>
+    isas
+      .filter((isa) => wanted(method, isa) && !isHopeless(spec, isa, isas))
+      .map((isa): CaseContender => {
+        const run = () => ssdScan({ x, dt, A, B, C }, { ...shape, method });
+        return {
+          name: method,
+          parameters: { task: spec.task, batch: 1, dim, state, length, isa, threads },
+          work: ssdWork(spec),
+          before: () => void setIsa(isa),
+          run,
+          check: () => {
+            out.fill(NaN);
+            run();
+            const pairs = channels.flatMap((d) =>
+              Array.from(exact(d), (value, t): [number, number] => [out[t * dim + d], value]),
+            );
+            return compared(pairs, ALLOWED);
+          },
+        };
+      }),
+  );
+}
