@@ -3,6 +3,7 @@ import { messageOf } from '../harness/errors.js';
 import { renderClaims, verdictOf, type Claim } from './claim.js';
 import { measureElasticClaims } from './elastic.js';
 import { measureLlmClaims } from './llm.js';
+import { measureScanClaims } from './scan.js';
 import { measureSoftmaxClaims } from './softmax.js';
 
 /** Measures the claims of a family; `show` receives lines for the reader while it goes on. */
@@ -15,6 +16,7 @@ const FAMILIES: Record<string, Family> = {
   softmax: measureSoftmaxClaims,
   elastic: measureElasticClaims,
   llm: measureLlmClaims,
+  scan: measureScanClaims,
 };
 
 /** Runs the command and gives its exit code: 0 where all that is meant to hold does, 1 where not, 2 for a wrong name. */

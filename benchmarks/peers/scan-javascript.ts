@@ -77,3 +77,38 @@ export function stepJavaScript(
     }
   }
 }
+
+/** Arrays of the scan of Mamba-2: x and dt hold channels, and heads, of `length` steps. */
+export interface PlainSsd {
+  x: Float32Array;
+  dt: Float32Array;
+  /** One for each head. */
+  A: Float32Array;
+  /** [length, state] */
+  B: Float32Array;
+  C: Float32Array;
+}
+
+/** Writes the first `channels` channels of the result, [channels, length]; heads have `headDim` of them. */
+export function ssdJavaScript(
+  { x, dt, A, B, C }: PlainSsd,
+  { channels, headDim, length, state }: { channels: number; headDim: number; length: number; state: number },
+  out: Float32Array,
+): void {
+  const h = new Float64Array(state);
+  for (let d = 0; d < channels; d++) {
+    const head = Math.floor(d / headDim);
+    h.fill(0);
+    for (let t = 0; t < length; t++) {
+      const s = dt[head * length + t];
+      const decay = Math.exp(s * A[head]);
+      const input = s * x[d * length + t];
+      let y = 0;
+      for (let n = 0; n < state; n++) {
+        h[n] = decay * h[n] + input * B[t * state + n];
+        y += h[n] * C[t * state + n];
+      }
+      out[d * length + t] = y;
+    }
+  }
+}

@@ -1,16 +1,20 @@
 /** Contenders of the scan of Mamba-2: products of matrices by chunks, and step by step. */
 import { setIsa, ssdScan, type Isa } from '../../lib/index.js';
 import type { CaseContender, Work } from '../harness/question.js';
+import { ssdJavaScript } from '../peers/scan-javascript.js';
 import { HEAD_DIM, updatesOf, type CaseSpec } from './cases.js';
 import { checkedChannels, compared } from './check.js';
-import { arraysOf } from './inputs.js';
+import { arraysOf, turned } from './inputs.js';
 import { isHopeless } from './scans.js';
 
 /** The forms of the call. */
 const METHODS = ['chunked', 'recurrent'] as const;
+const PLAIN = 'javascript';
+/** Plain JavaScript is timed on as many channels as have this many state updates, and scaled up. */
+const PLAIN_UPDATES = 2 ** 24;
 
 /** Every name that a contender of the case may have. */
-export const ssdNames = (): string[] => [...METHODS];
+export const ssdNames = ({ threads }: CaseSpec): string[] => [...METHODS, ...(threads === 1 ? [PLAIN] : [])];
 
 const ALLOWED = 1e-5;
 
@@ -54,7 +58,7 @@ export function ssdContenders(
       return y;
     });
   };
-  return METHODS.flatMap((method) =>
+  const own = METHODS.flatMap((method) =>
     isas
       .filter((isa) => wanted(method, isa) && !isHopeless(spec, isa, isas))
       .map((isa): CaseContender => {
@@ -76,4 +80,28 @@ export function ssdContenders(
         };
       }),
   );
+  if (!ssdNames(spec).includes(PLAIN) || !wanted(PLAIN, isas[0])) return own;
+  const timed = Math.max(1, Math.min(dim, Math.floor(PLAIN_UPDATES / (length * state))));
+  const turnedInput = { x: turned(x, length, dim), dt: turned(dt, length, heads), A, B, C };
+  const plain = new Float32Array(timed * length);
+  const run = () => ssdJavaScript(turnedInput, { channels: timed, headDim: HEAD_DIM, length, state }, plain);
+  return [
+    ...own,
+    {
+      name: PLAIN,
+      peer: true,
+      parameters: { task: spec.task, batch: 1, dim, state, length, isa: isas[0], threads },
+      work: ssdWork(spec),
+      run,
+      ...(timed < dim && { scale: dim / timed, note: `${timed} channels timed` }),
+      check: () => {
+        plain.fill(NaN);
+        run();
+        const pairs = checkedChannels(timed, 2).flatMap((d) =>
+          Array.from(exact(d), (value, t): [number, number] => [plain[d * length + t], value]),
+        );
+        return compared(pairs, ALLOWED);
+      },
+    },
+  ];
 }

@@ -271,6 +271,6 @@ describe('claims', () => {
   it.each([[[]], [['nothing']], [['softmax', 'more']]])('refuses %j', async (args) => {
     const { code, stdout, stderr } = await runNode(['dist/esm/benchmarks/claims/main.js', ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
-    expect(stderr).toMatch(/^claims: expected one of softmax, elastic, llm, received [^\n]+\n$/);
+    expect(stderr).toMatch(/^claims: expected one of softmax, elastic, llm, scan, received [^\n]+\n$/);
   });
 });

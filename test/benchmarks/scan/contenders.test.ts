@@ -44,7 +44,7 @@ describe('contenders of scans', () => {
     [{ ...small, dim: 5 }, [...SCANS, 'javascript', 'javascript gated']],
     [{ ...small, state: 3, dim: 2048, length: 64 }, [...SCANS, 'javascript', 'javascript gated']],
     [{ ...small, task: 'step', batch: 3, length: 1 }, ['step', 'javascript']],
-    [{ ...small, task: 'ssd', dim: 128, state: 32 }, ['chunked', 'recurrent']],
+    [{ ...small, task: 'ssd', dim: 128, state: 32 }, ['chunked', 'recurrent', 'javascript']],
   ] as [CaseSpec, string[]][])('give the right answer: %j', async (spec, names) => {
     await opened(spec, async (contenders) => {
       expect(namesOf(contenders)).toEqual(names);
