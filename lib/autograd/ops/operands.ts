@@ -6,7 +6,7 @@ import * as check from '../../check.js';
 import type { Reals } from '../../kernels/arguments.js';
 import type { Real } from '../pool.js';
 import { apply, type Gradients, type OpContext } from '../tape.js';
-import { empty, requireTensor, shapeText, tensor, type Tensor } from '../tensor.js';
+import { empty, requireTensor, shapeText, Tensor, tensor } from '../tensor.js';
 
 /** The operands of a call that are given, in a fixed order. */
 export interface Operands<K extends string> {
@@ -81,23 +81,25 @@ export function gradientOr(gradient: Tensor | undefined, like: Pick<Tensor, 'sha
  * @param name what errors and profiles call it
  * @param operands what `operands` read
  * @param forward calls the kernel and gives the outputs
- * @param backward calls the kernel of the gradient: arrays by the names of the operands
+ * @param backward calls the kernel of the gradient: arrays, or tensors of the pool, by the names of the operands
  */
 export function kernelOp<K extends string>(
   name: string,
   { names, inputs }: Operands<K>,
   forward: (context: OpContext) => Tensor[],
-  backward: (gradients: Gradients, context: OpContext) => Partial<Record<K, Reals>>,
+  backward: (gradients: Gradients) => Partial<Record<K, Reals | Tensor>>,
 ): Tensor[] {
   return apply<Tensor[]>({
     name,
     inputs,
     forward,
-    backward: (gradients, context) => {
-      const found = backward(gradients, context);
+    backward: (gradients) => {
+      const found = backward(gradients);
       return names.map((each, i) => {
-        const array = found[each];
-        return array && context.needs[i] ? resultOf(array, inputs[i].shape) : undefined;
+        const gradient: Reals | Tensor | undefined = found[each];
+        return gradient === undefined || gradient instanceof Tensor
+          ? gradient
+          : resultOf(gradient, inputs[i].shape);
       });
     },
   });

@@ -70,6 +70,19 @@ const REQUIRED = ['u', 'delta', 'A', 'B', 'C'] as const;
 const OPTIONAL = ['D', 'z', 'deltaBias', 'initialState'] as const;
 type Name = (typeof REQUIRED)[number] | (typeof OPTIONAL)[number];
 
+/** What the gradient of each operand is called. */
+const GRADIENT = {
+  u: 'du',
+  delta: 'ddelta',
+  A: 'dA',
+  B: 'dB',
+  C: 'dC',
+  D: 'dD',
+  z: 'dz',
+  deltaBias: 'ddeltaBias',
+  initialState: 'dInitialState',
+} as const;
+
 /** Reads the sizes off the tensors and checks that all shapes agree. */
 function shapeOfScan(
   input: SelectiveScanTensors,
@@ -163,18 +176,19 @@ export function selectiveScan(
     },
     ([gradient, glast]) => {
       const gout = gradientOr(gradient, input.u);
-      const found = selectiveScanBackward<Reals>(kernelInput(), gout.data, {
+      // In memory of the pool: a training step asks for the same lengths again and again.
+      const made = Object.fromEntries(
+        given.names.map((name, i) => [name, empty(given.inputs[i].shape, given.dtype)]),
+      ) as Partial<Record<Name, Tensor>>;
+      selectiveScanBackward<Reals>(kernelInput(), gout.data, {
         ...shape,
         threads: threads(),
         glast: glast?.data,
         checkpoints: checkpoints?.data,
+        out: Object.fromEntries(given.names.map((name) => [GRADIENT[name], made[name]?.data])),
       });
       if (gout !== gradient) gout.release();
-      const { du, ddelta, dA, dB, dC, dD, dz, ddeltaBias, dInitialState } = found;
-      return {
-        ...{ u: du, delta: ddelta, A: dA, B: dB, C: dC, D: dD, z: dz },
-        ...{ deltaBias: ddeltaBias, initialState: dInitialState },
-      };
+      return made;
     },
   );
   return { out, lastState };
