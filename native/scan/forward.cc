@@ -96,6 +96,9 @@ void sweepHeld(const ScanTile& tile, size_t v, size_t from) {
   const Exp2<V> exp2;
   const V log2e = V::set(S(kLog2e));
   S* other = static_cast<S*>(tile.other) + v * L + from * w;
+  const size_t aheads = from ? 0 : tile.aheads, aheadStep = tile.aheadStep;
+  const char* ahead[4];
+  for (size_t i = 0; i < aheads; i++) ahead[i] = tile.ahead[i] + v * tile.aheadVector;
   V held[R], others[R];
 #pragma GCC unroll 16
   for (size_t n = 0; n < R; n++) {
@@ -103,6 +106,7 @@ void sweepHeld(const ScanTile& tile, size_t v, size_t from) {
     if constexpr (Mode == ScanMode::both) others[n] = V::load(other + n * w);
   }
   for (size_t t = 0; t < tile.steps; t++, b += tile.b.step, c += tile.c.step) {
+    for (size_t i = 0; i < aheads; i++) prefetch(ahead[i] + t * aheadStep);
     const V step = V::load(s + t * w), su = step * V::load(u + t * w), scaled = step * log2e;
     V sums[2] = {V::set(0), V::set(0)};
     Powers<V, Form> powers;

@@ -54,6 +54,10 @@ struct ScanTile {
   /// way through the caches.
   void *kept, *decays;
   void* y;  ///< [steps][width]; null: not wanted
+  /// What is staged next: while step t of vector v is computed, the lines at ahead + t aheadStep + v aheadVector are asked
+  /// for, so that memory works meanwhile.
+  const char* ahead[4];
+  size_t aheads, aheadStep, aheadVector;
 };
 
 /// The reverse sweep over one vector of a tile that was kept. All pointers are those of the vector. Gradients follow the

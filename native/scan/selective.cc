@@ -275,6 +275,16 @@ ScanTile ScanTask::swept(size_t tile, size_t from, size_t steps, ScanMode mode) 
   return t;
 }
 
+void ScanTask::lookAhead(ScanTile& swept, size_t tile, size_t t, const void* out) const {
+  const size_t channel = block_.channel + tile * width_, L = call_.length, D = call_.dim, size = sizeOf(call_.storage);
+  const bool first = call_.layout == ScanLayout::channelsFirst;
+  const size_t offset = first ? (block_.row * D + channel) * L + t : (block_.row * L + t) * D + channel;
+  for (const void* array : {call_.u.data, call_.delta.data, static_cast<const void*>(call_.z.data), out})
+    if (array) swept.ahead[swept.aheads++] = static_cast<const char*>(array) + offset * size;
+  swept.aheadStep = (first ? L : D) * size;
+  swept.aheadVector = lanes_ * (first ? L : 1) * size;
+}
+
 ScanEdge ScanTask::edge(size_t tile, size_t steps) {
   ScanEdge e{};
   e.type = call_.real;

@@ -82,6 +82,9 @@ class ScanTask {
   void saveState(void* data, size_t tile, const void* rows);
   /// The staged steps [from, from + steps) of a tile, ready for the kernels.
   ScanTile swept(size_t tile, size_t from, size_t steps, ScanMode mode);
+  /// Has the sweep ask for what a tile of u, delta, z and `out` holds: pieces of rows are too short for the hardware to see
+  /// a stream.
+  void lookAhead(ScanTile& swept, size_t tile, size_t t, const void* out) const;
   ScanEdge edge(size_t tile, size_t steps);
 
   const ScanCall& call() const { return call_; }

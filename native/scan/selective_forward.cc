@@ -77,6 +77,11 @@ class Sweep {
       if (ends) each.other = ends->e + tile * task_.stateBytes();
       if (!outputs) each.h = each.other;
       if (!outputs || !results_.out) each.y = nullptr;
+      if (from == 0) {  // the tile that is staged next
+        const bool more = tile + 1 < task_.tiles();
+        if (call_.layout == ScanLayout::channelsFirst) task_.lookAhead(each, tile, t + steps, results_.out);
+        else task_.lookAhead(each, more ? tile + 1 : 0, more ? t : t + steps, results_.out);
+      }
       kernels().scan_sweep(each);
       from = to;
     };

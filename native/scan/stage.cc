@@ -36,12 +36,10 @@ void gather(const StageJob& job) {
   for (size_t j = 0; j < job.columns; j += L) {
     const size_t columns = job.columns - j;
     if (job.columnStride == 1 || L == 1) {
-      // Copies: the stores might otherwise have changed them. The next tile of these rows is asked for: it lies on the same
-      // pages, but a piece of a row is too short for the hardware to see a stream.
+      // Copies: the stores might otherwise have changed them.
       const size_t rows = job.rows, width = job.width, rowStride = job.rowStride, columnStride = job.columnStride;
       for (size_t i = 0; i < rows; i++) {
         const T* p = from + i * rowStride + j * columnStride;
-        prefetch(p + width);
         some<V>(p, columns).store(tile + i * width + j);
       }
     } else if (job.rowStride == 1) {
