@@ -62,10 +62,14 @@ function psi(x: Complex): Complex {
   return sum;
 }
 
-/** Abar and the weight w of B, with their derivatives by A and delta. */
+/** Abar and the weight w of B. */
 interface Step {
   a: Complex;
   w: Complex;
+}
+
+/** The derivatives of both by A and delta. */
+interface Slopes {
   aByA: Complex;
   aByDelta: Complex;
   wByA: Complex;
@@ -75,16 +79,26 @@ interface Step {
 const ZERO: Complex = { re: 0, im: 0 };
 const ONE: Complex = { re: 1, im: 0 };
 
+/** 1 / (1 - x / 2) */
+const bilinearPole = (x: Complex): Complex => div(ONE, { re: 1 - x.re / 2, im: -x.im / 2 });
+
 function stepOf(A: Complex, delta: number, rule: DiscretizationRule): Step {
-  if (rule === 'none') return { a: A, w: ONE, aByA: ONE, aByDelta: ZERO, wByA: ZERO, wByDelta: ZERO };
+  if (rule === 'none') return { a: A, w: ONE };
   const x = scale(A, delta);
   if (rule === 'bilinear') {
-    const e = { re: 1 - x.re / 2, im: -x.im / 2 };
-    const inverse = div(ONE, e);
+    const inverse = bilinearPole(x);
+    return { a: mul({ re: 1 + x.re / 2, im: x.im / 2 }, inverse), w: scale(inverse, delta) };
+  }
+  return { a: exp(x), w: rule === 'euler' ? { re: delta, im: 0 } : scale(phi(x), delta) };
+}
+
+function slopesOf(A: Complex, delta: number, rule: DiscretizationRule): Slopes {
+  if (rule === 'none') return { aByA: ONE, aByDelta: ZERO, wByA: ZERO, wByDelta: ZERO };
+  const x = scale(A, delta);
+  if (rule === 'bilinear') {
+    const inverse = bilinearPole(x);
     const square = mul(inverse, inverse);
     return {
-      a: div({ re: 1 + x.re / 2, im: x.im / 2 }, e),
-      w: scale(inverse, delta),
       aByA: scale(square, delta),
       aByDelta: mul(A, square),
       wByA: scale(square, (delta * delta) / 2),
@@ -92,9 +106,9 @@ function stepOf(A: Complex, delta: number, rule: DiscretizationRule): Step {
     };
   }
   const a = exp(x);
-  const byA = { a, aByA: scale(a, delta), aByDelta: mul(A, a) };
-  if (rule === 'euler') return { ...byA, w: { re: delta, im: 0 }, wByA: ZERO, wByDelta: ONE };
-  return { ...byA, w: scale(phi(x), delta), wByA: scale(psi(x), delta * delta), wByDelta: a };
+  const byA = { aByA: scale(a, delta), aByDelta: mul(A, a) };
+  if (rule === 'euler') return { ...byA, wByA: ZERO, wByDelta: ONE };
+  return { ...byA, wByA: scale(psi(x), delta * delta), wByDelta: a };
 }
 
 /** A diagonal system in float64: real numbers, or complex ones with re and im interleaved. */
@@ -109,14 +123,17 @@ export interface System {
   rule: DiscretizationRule;
 }
 
-/** body(position of the numbers of an element, channel, its A, B and step). */
-function eachElement(s: System, body: (at: number, channel: number, B: Complex, step: Step) => void): void {
+/** body(position of the numbers of an element, channel, its A and B, and its step size). */
+function eachElement(
+  s: System,
+  body: (at: number, channel: number, A: Complex, B: Complex, delta: number) => void,
+): void {
   const parts = s.complex ? 2 : 1;
   for (let d = 0; d < s.dim; d += 1)
     for (let n = 0; n < s.state; n += 1) {
       const at = (d * s.state + n) * parts;
       const read = (x: Reals): Complex => ({ re: x[at], im: s.complex ? x[at + 1] : 0 });
-      body(at, d, read(s.B), stepOf(read(s.A), s.delta ? s.delta[d] : 1, s.rule));
+      body(at, d, read(s.A), read(s.B), s.delta ? s.delta[d] : 1);
     }
 }
 
@@ -124,7 +141,8 @@ function eachElement(s: System, body: (at: number, channel: number, B: Complex, 
 export function discretized(s: System): { decay: Float64Array; input: Float64Array } {
   const decay = new Float64Array(s.A.length);
   const input = new Float64Array(s.B.length);
-  eachElement(s, (at, _, B, { a, w }) => {
+  eachElement(s, (at, _, A, B, delta) => {
+    const { a, w } = stepOf(A, delta, s.rule);
     const b = mul(w, B);
     decay[at] = a.re;
     input[at] = b.re;
@@ -147,7 +165,8 @@ export function discretizedBackward(
 ): void {
   const sums = new Float64Array(s.dim);
   const conj = (x: Complex): Complex => ({ re: x.re, im: -x.im });
-  eachElement(s, (at, channel, B, step) => {
+  eachElement(s, (at, channel, A, B, delta) => {
+    const step = { ...stepOf(A, delta, s.rule), ...slopesOf(A, delta, s.rule) };
     const read = (x: Float64Array): Complex => ({ re: x[at], im: s.complex ? x[at + 1] : 0 });
     const [ga, gb] = [read(dDecay), read(dInput)];
     const gw = mul(gb, conj(B));

@@ -54,7 +54,7 @@ export interface LtiOptions<T extends Reals = Reals> extends LtiShape {
   returnLastState?: boolean;
   /**
    * 'recurrence', step by step; 'convolution' with the kernel of the system (by Fourier transforms above 512 steps),
-   * which knows no states; 'auto' (default): the recurrence, except where each step costs more than the transforms.
+   * which knows no states; 'auto' (default): the recurrence, except for many long sequences through very many states.
    */
   method?: 'auto' | 'recurrence' | 'convolution';
   /** Where the result goes, batch x dim x length; default a fresh array. It may overlap no input. */
@@ -86,8 +86,12 @@ export interface LtiGradients<T extends Reals = Reals> {
   dInitialState?: T;
 }
 
-/** Numbers of a state (a complex one has two) from which 'auto' convolves sequences above 512 steps. */
-const CONVOLVE_FROM = 96;
+/**
+ * Numbers of a channel's states (a complex one has two) from which 'auto' convolves eight or more sequences above 512
+ * steps: making the kernel costs as much as one sequence's recurrence, which with 256 numbers and a batch of 8 is still
+ * the faster one (measured, AVX-512).
+ */
+const CONVOLVE_FROM = 512;
 
 /** The system of a call, checked. */
 function systemOf<T extends Reals>(input: Omit<LtiInput<T>, 'u'>, o: LtiShape, type: 'f32' | 'f64'): System {
@@ -128,7 +132,7 @@ function ltiCall<T extends Reals>(input: LtiInput<T>, o: LtiShape) {
   if (initialState !== undefined) reals('initialState', initialState, type, states);
   const { decay, input: weights } = discretized(system);
   return {
-    ...{ type, system, elements, states, length, threads },
+    ...{ type, system, elements, states, batch, length, threads },
     arrays: [u, decay, weights, C, D, initialState],
     sizes: Float64Array.of(batch, system.dim, length, system.state),
   };
@@ -143,7 +147,7 @@ function prepareLtiScan<T extends Reals>(input: LtiInput<T>, given: LtiOptions<T
   const stateless = !wantsLast && input.initialState === undefined;
   if (method === 'convolution' && !stateless)
     throw check.rangeError('method', "'recurrence' or 'auto' where a state is given or wanted", method);
-  const heavy = call.length > 512 && system.A.length / system.dim >= CONVOLVE_FROM;
+  const heavy = call.length > 512 && call.batch >= 8 && system.A.length / system.dim >= CONVOLVE_FROM;
   const convolution = method === 'convolution' || (method === 'auto' && stateless && heavy);
   const out = o.out === undefined ? (allocate(type, elements) as T) : reals<T>('out', o.out, type, elements);
   const lastState = wantsLast ? (allocate(type, states) as T) : undefined;
