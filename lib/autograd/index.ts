@@ -118,3 +118,5 @@ export type {
 } from './ops/attention-variants.js';
 export { softAttention } from './ops/soft-attention.js';
 export type { SoftAttentionOpOptions, SoftAttentionTensors } from './ops/soft-attention.js';
+export { ltiScan, ssdScan } from './ops/state-space.js';
+export type { LtiOpOptions, LtiTensors, SsdOpOptions, SsdTensors } from './ops/state-space.js';
