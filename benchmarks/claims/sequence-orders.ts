@@ -24,7 +24,7 @@ import {
 
 const D_MODEL = 32;
 const HEADS = 2;
-const TASK = { vocabSize: 64, pairs: 16, length: 64 };
+const VOCAB = 64;
 
 /** Binds a value to the key before it. */
 const convolution: Block = {
@@ -67,17 +67,18 @@ const softmax: Contender = {
 };
 
 /** One short convolution and one attention layer of two heads of 16. */
-export function ordersExperiment(steps: number, orders: readonly number[]): Experiment {
+export function ordersExperiment(steps: number, pairs: number, orders: readonly number[]): Experiment {
   const seed = 1;
+  const task = { vocabSize: VOCAB, pairs, length: 4 * pairs };
   return {
-    title: `associative recall of ${TASK.pairs} pairs among ${TASK.vocabSize} tokens`,
+    title: `associative recall of ${pairs} pairs among ${VOCAB} tokens`,
     contenders: [...orders.map(order), softmax, variant('l2norm'), variant('div_s')],
     dModel: D_MODEL,
-    vocabSize: TASK.vocabSize,
-    task: (step) => makeMqar({ ...TASK, count: 64, seed, first: 64 * step }),
-    tests: [{ name: 'accuracy', examples: makeMqar({ ...TASK, count: 1000, seed: seed + 1 }) }],
+    vocabSize: VOCAB,
+    task: (step) => makeMqar({ ...task, count: 64, seed, first: 64 * step }),
+    tests: [{ name: 'accuracy', examples: makeMqar({ ...task, count: 1000, seed: seed + 1 }) }],
     steps,
-    learningRate: 3e-3,
+    learningRate: 5e-3,
     warmUpSteps: 100,
     seed,
   };
@@ -85,7 +86,7 @@ export function ordersExperiment(steps: number, orders: readonly number[]): Expe
 
 /** Trains all and compares them. */
 export async function orderClaims(show: Show, signal: AbortSignal, quick: boolean): Promise<Claim[]> {
-  const experiment = quick ? ordersExperiment(350, [1, 2]) : ordersExperiment(500, [1, 2, 3, 4]);
+  const experiment = quick ? ordersExperiment(450, 8, [1, 2]) : ordersExperiment(800, 16, [1, 2, 3]);
   return claimsOf(await runExperiment(experiment, show, signal));
 }
 
