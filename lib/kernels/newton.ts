@@ -13,7 +13,7 @@ import { finite } from './finite.js';
 /** How a pseudo-inverse is found. */
 export interface NewtonSettings {
   /**
-   * Iterations at most, at least 0; default 20. Fewer are made where ||I - P Y|| falls below 1e-9: after the next one the
+   * Iterations at most, at least 0; default 20. Fewer are made where ||I - P Y|| falls below 1e-8: after the next one the
    * rest would only move rounding.
    */
   iterations?: number;
@@ -52,7 +52,8 @@ export interface NewtonReport {
    * inverse but a pseudo-inverse.
    */
   residual: Float64Array;
-  /** ||P - P Y P||_1 / ||P||_1: 0 at a pseudo-inverse, of a singular P as well. */
+  /** ||P - P Y P||_1 / ||P||_1: 0 at a pseudo-inverse, of a singular P as well. Where the residual is
+   * below 1e-8, that: it is never smaller. */
   penrose: Float64Array;
   /** An estimate of the condition, ||P||_1 ||Y||_1. */
   condition: Float64Array;

@@ -10,7 +10,7 @@ namespace softlane {
 namespace soft {
 namespace {
 
-constexpr double kSettled = 1e-9;
+constexpr double kSettled = 1e-8;
 
 /// The largest sum of a column's magnitudes; for symmetric matrices also that of a row.
 double norm1(const double* x, size_t m) {
@@ -84,6 +84,8 @@ NewtonReport newton(const double* a, size_t m, const NewtonSettings& settings, d
   report.iterations = double(j);
   report.residual = residual();
   report.condition = norm1(p, m) * norm1(now, m);
+  report.penrose = report.residual;  // an upper bound
+  if (report.residual < kSettled) return report;
   for (size_t i = 0; i < m; i++) z[i * m + i] -= 1;  // P - P Y P = (I - P Y) P
   multiply(rowsOf<double>(z, m), rowsOf<double>(p, m), next, m, m, m, scratch);
   const double whole = norm1(p, m);
