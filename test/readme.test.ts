@@ -69,7 +69,7 @@ describe('the commands', () => {
     (command) => {
       const [runner, program, ...args] = command.split(' ');
       expect([runner, program]).toEqual(['npx', 'softlane']);
-      const main = join(root, 'dist/esm/lib/cli/main.js');
+      const main = join(root, 'dist/cjs/lib/cli/main.js');
       if (args[0] === 'tune') args.push('--max-length', '65536', '--samples', '3'); // the whole takes minutes
       const env = { ...process.env, SOFTLANE_TUNING: join(folder, 'tuning.json') };
       const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {

@@ -52,7 +52,7 @@ function isDistStale() {
   const sources = filesUnder(['lib', 'benchmarks', 'tools/build-ts.cjs'], (name) =>
     /\.(ts|json|cjs)$/.test(name),
   );
-  const settings = ['tsconfig.json', 'tsconfig.esm.json', 'tsconfig.cjs.json'];
+  const settings = ['tsconfig.json', 'tsconfig.build.json', 'package.json'];
   return newest([...sources, ...settings]) > oldest(['dist/.built']);
 }
 

@@ -269,7 +269,7 @@ describe('softlane bench decode', () => {
 
 describe('claims', () => {
   it.each([[[]], [['nothing']], [['softmax', 'more']], [['llm', '--quick']]])('refuses %j', async (args) => {
-    const { code, stdout, stderr } = await runNode(['dist/esm/benchmarks/claims/main.js', ...args]);
+    const { code, stdout, stderr } = await runNode(['dist/cjs/benchmarks/claims/main.js', ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(
       /^claims: expected one of softmax, elastic, llm, scan, sequence \(--quick with sequence\), received [^\n]+\n$/,

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(__dirname, '..', '..');
-const main = join(root, 'dist', 'esm', 'lib', 'cli', 'main.js');
+const main = join(root, 'dist', 'cjs', 'lib', 'cli', 'main.js');
 
 /** How the command line ended and what it printed. */
 export interface Ending {

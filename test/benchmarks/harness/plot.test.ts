@@ -72,7 +72,7 @@ describe('drawSvg', () => {
 
   it('draws a well-formed document with a line per contender and panel', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { drawSvg } from './dist/esm/lib/report/vega.js';
+      import { drawSvg } from './dist/cjs/lib/report/vega.js';
       process.stdout.write(await drawSvg(${spec}));
     `);
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
@@ -95,7 +95,7 @@ describe('drawSvg', () => {
           return next(name, context);
         }
       \`));
-      const { drawSvg } = await import('./dist/esm/lib/report/vega.js');
+      const { drawSvg } = await import('./dist/cjs/lib/report/vega.js');
       await drawSvg(${spec}).catch((error) => {
         process.stderr.write(error.message);
         process.exitCode = 7;

@@ -4,8 +4,8 @@ import { runModule } from '../run-module.js';
 describe('dynamic time warping from npm', () => {
   it('is the same distance as that of plain JavaScript', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { loadNpmDtw } from './dist/esm/benchmarks/peers/elastic-npm.js';
-      import { dtw } from './dist/esm/benchmarks/peers/elastic-javascript.js';
+      import { loadNpmDtw } from './dist/cjs/benchmarks/peers/elastic-npm.js';
+      import { dtw } from './dist/cjs/benchmarks/peers/elastic-javascript.js';
       const x = Array.from({ length: 30 }, (_, i) => Math.sin(i) * 3);
       const y = Array.from({ length: 24 }, (_, i) => Math.cos(i * 1.1) * 2);
       const expected = dtw(Float64Array.from(x), Float64Array.from(y), new Float64Array(25));
@@ -30,7 +30,7 @@ describe('dynamic time warping from npm', () => {
           return next(name, context);
         }
       \`));
-      const { loadNpmDtw } = await import('./dist/esm/benchmarks/peers/elastic-npm.js');
+      const { loadNpmDtw } = await import('./dist/cjs/benchmarks/peers/elastic-npm.js');
       const remarks = [];
       const found = await loadNpmDtw(remarks);
       process.stdout.write(JSON.stringify([found.map(({ name }) => name), remarks]));

@@ -34,8 +34,8 @@ describe('matMulModel', () => {
 // A native addon cannot be loaded into the sandbox of the tests, hence the child process.
 describe('onnxruntime-node', () => {
   const compute = (type: string) => `
-    import { loadOnnxRuntime, onnxSoftmax } from './dist/esm/benchmarks/peers/onnxruntime.js';
-    import { softmaxJavaScript } from './dist/esm/benchmarks/peers/javascript.js';
+    import { loadOnnxRuntime, onnxSoftmax } from './dist/cjs/benchmarks/peers/onnxruntime.js';
+    import { softmaxJavaScript } from './dist/cjs/benchmarks/peers/javascript.js';
     const runtime = await loadOnnxRuntime();
     if (typeof runtime === 'string') throw new Error(runtime);
     const [rows, cols] = [3, 50];
@@ -62,8 +62,8 @@ describe('onnxruntime-node', () => {
 
   it('multiplies by constant weights of each session', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { loadOnnxRuntime, onnxMatMul } from './dist/esm/benchmarks/peers/onnxruntime.js';
-      import { gemmJavaScript } from './dist/esm/benchmarks/peers/llm-javascript.js';
+      import { loadOnnxRuntime, onnxMatMul } from './dist/cjs/benchmarks/peers/onnxruntime.js';
+      import { gemmJavaScript } from './dist/cjs/benchmarks/peers/llm-javascript.js';
       const runtime = await loadOnnxRuntime();
       const shape = { m: 3, n: 10, k: 70 };
       const { m, n, k } = shape;
@@ -89,8 +89,8 @@ describe('onnxruntime-node', () => {
 
   it('attends to each of several caches', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { loadOnnxRuntime, onnxAttention } from './dist/esm/benchmarks/peers/onnxruntime.js';
-      import { attentionJavaScript } from './dist/esm/benchmarks/peers/llm-javascript.js';
+      import { loadOnnxRuntime, onnxAttention } from './dist/cjs/benchmarks/peers/onnxruntime.js';
+      import { attentionJavaScript } from './dist/cjs/benchmarks/peers/llm-javascript.js';
       const runtime = await loadOnnxRuntime();
       const sizes = { kvHeads: 2, group: 3, headDim: 16, length: 37 };
       const numbers = (length, seed) => Float32Array.from({ length }, (_, i) => Math.sin(i * i + seed));
@@ -123,7 +123,7 @@ describe('onnxruntime-node', () => {
           return next(name, context);
         }
       \`));
-      const { loadOnnxRuntime } = await import('./dist/esm/benchmarks/peers/onnxruntime.js');
+      const { loadOnnxRuntime } = await import('./dist/cjs/benchmarks/peers/onnxruntime.js');
       process.stdout.write(String(await loadOnnxRuntime()));
     `);
     expect(code).toBe(0);

@@ -4,8 +4,8 @@ import { runModule } from '../run-module.js';
 describe('@tensorflow/tfjs-backend-wasm', () => {
   it('computes softmax of each row and gives back its memory', async () => {
     const { code, stdout, stderr } = await runModule(`
-      import { loadTfjs, tfjsSoftmax } from './dist/esm/benchmarks/peers/tfjs.js';
-      import { softmaxJavaScript } from './dist/esm/benchmarks/peers/javascript.js';
+      import { loadTfjs, tfjsSoftmax } from './dist/cjs/benchmarks/peers/tfjs.js';
+      import { softmaxJavaScript } from './dist/cjs/benchmarks/peers/javascript.js';
       const tf = await loadTfjs();
       if (typeof tf === 'string') throw new Error(tf);
       const x = Float32Array.from({ length: 150 }, (_, i) => Math.sin(i) * 5);
@@ -33,7 +33,7 @@ describe('@tensorflow/tfjs-backend-wasm', () => {
           return next(name, context);
         }
       \`));
-      const { loadTfjs } = await import('./dist/esm/benchmarks/peers/tfjs.js');
+      const { loadTfjs } = await import('./dist/cjs/benchmarks/peers/tfjs.js');
       process.stdout.write(String(await loadTfjs()));
     `);
     expect(code).toBe(0);
