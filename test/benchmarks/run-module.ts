@@ -11,7 +11,7 @@ export interface Ending {
   stderr: string;
 }
 
-/** Runs ES module code in the repository's folder, where `./dist/esm/` is the built package. */
+/** Runs ES module code in the repository's folder, where `./dist/` is the built package. */
 export function runModule(code: string, args: readonly string[] = []): Promise<Ending> {
   return runNode(['--input-type=module', '-e', code, ...args]);
 }
