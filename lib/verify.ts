@@ -10,6 +10,7 @@ import type { Dtype } from './kernels/arguments.js';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from './kernels/convert.js';
 import { addExtended, extendedExp, mergeLogSumExp } from './kernels/extended.js';
 import * as losses from './kernels/losses.js';
+import { sequenceKernels } from './kernels/sequence-fingerprint.js';
 import { ALGORITHMS, logSoftmax, softmax } from './kernels/softmax.js';
 import { llmKernels } from './llm/fingerprint.js';
 import { availableIsas, isa as currentIsa, setIsa, setThreads, threads as poolThreads } from './machine.js';
@@ -209,7 +210,7 @@ export function verify(options: VerifyOptions = {}): Fingerprint[] {
         for (const input of data) for (const part of run(input, threads)) hash.update(part as Uint8Array);
         lines.push({ kernel, isa, hash: hash.digest('hex').slice(0, 16) });
       }
-      for (const [kernel, run] of [...elasticKernels(), ...llmKernels()]) {
+      for (const [kernel, run] of [...elasticKernels(), ...llmKernels(), ...sequenceKernels()]) {
         const hash = createHash('sha256');
         for (const part of run(threads)) hash.update(part as Uint8Array);
         lines.push({ kernel, isa, hash: hash.digest('hex').slice(0, 16) });
