@@ -46,6 +46,8 @@ export interface Outcome {
   parameters: number;
   /** Mean loss of the last steps. */
   loss: number;
+  /** Steps until the mean of 50 losses was half of the first loss; undefined where it never was. */
+  halfway?: number;
   /** Share of right answers in each test. */
   accuracies: number[];
   millisecondsPerStep: number;
@@ -99,6 +101,8 @@ async function runOne(
   const params = initSequenceModel(blocks, options);
   let shown = performance.now();
   const recent: number[] = [];
+  let first = Infinity;
+  let halfway: number | undefined;
   const { milliseconds } = await train(params, (step) => taskLoss(params, blocks, experiment.task(step)), {
     steps,
     learningRate,
@@ -110,6 +114,9 @@ async function runOne(
     onStep: (step, loss) => {
       recent.push(loss);
       if (recent.length > LAST_STEPS) recent.shift();
+      if (step === 0) first = loss;
+      if (halfway === undefined && recent.length === LAST_STEPS && meanOf(recent) < first / 2)
+        halfway = step + 1;
       if (performance.now() - shown < BETWEEN_LINES) return;
       shown = performance.now();
       show(`  ${name}: step ${step + 1} of ${steps}, loss ${meanOf(recent).toFixed(3)}`);
@@ -119,6 +126,7 @@ async function runOne(
     contender,
     parameters: countElements(params),
     loss: meanOf(recent),
+    halfway,
     accuracies: tests.map(({ examples }) =>
       accuracyInParts(examples, (part) => taskAccuracy(params, blocks, part)),
     ),
@@ -146,14 +154,23 @@ function accuracyInParts(examples: TaskExamples, accuracyOf: (part: TaskExamples
   return right / count;
 }
 
-/** A line per contender: size, state, loss, accuracies in percent, time of a step. */
+/** A line per contender: size, state, loss, the step by which it was half of the first, accuracies in percent, time of a step. */
 export function renderOutcomes({ tests }: Pick<Experiment, 'tests'>, outcomes: readonly Outcome[]): string {
-  const head = ['model', 'weights', 'state', 'loss', ...tests.map(({ name }) => name), 'ms a step'];
-  const lines = outcomes.map(({ contender, parameters, loss, accuracies, millisecondsPerStep }) => [
+  const head = [
+    'model',
+    'weights',
+    'state',
+    'loss',
+    'half by',
+    ...tests.map(({ name }) => name),
+    'ms a step',
+  ];
+  const lines = outcomes.map(({ contender, parameters, loss, halfway, accuracies, millisecondsPerStep }) => [
     contender.name,
     String(parameters),
     contender.state === undefined ? 'grows' : String(contender.state),
     loss.toFixed(3),
+    halfway === undefined ? '-' : String(halfway),
     ...accuracies.map(percent),
     millisecondsPerStep.toFixed(1),
   ]);
