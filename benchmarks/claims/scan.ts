@@ -80,6 +80,9 @@ function timeOf(rows: readonly ResultRow[], contender: string, spec: CaseSpec): 
 
 const measuredOr = (value: number): number | undefined => (Number.isFinite(value) ? value : undefined);
 
+/** Bytes of the states of a decode step, read and written. */
+const copied = ({ batch, dim, state }: CaseSpec): number => 8 * batch * dim * state;
+
 /** The claims, from the rows of a run. */
 export function scanClaims(rows: readonly ResultRow[], ceilings: Ceilings, isa: string): Claim[] {
   const time = (contender: string, spec = STATED): number => timeOf(rows, contender, spec);
@@ -88,6 +91,10 @@ export function scanClaims(rows: readonly ResultRow[], ceilings: Ceilings, isa: 
     return { source: 'softlane', text, stated, measured: measuredOr(value), unit: 'x', ...bound };
   };
   const rate = ceilings.fmaGflops[isa];
+  const slower =
+    isa !== 'avx512' || rate < STATED_GFLOPS
+      ? `stated for AVX-512 at ${STATED_GFLOPS} Gflop/s or more, here ${isa} at ${rate?.toFixed(0)}`
+      : undefined;
   const name = 'scan, 2048 channels x 16, 4096 steps, f32';
   return [
     {
@@ -97,10 +104,7 @@ export function scanClaims(rows: readonly ResultRow[], ceilings: Ceilings, isa: 
       measured: measuredOr(time('direct') / 1e6),
       unit: 'ms',
       atMost: STATED_MS,
-      notExpected:
-        isa !== 'avx512' || rate < STATED_GFLOPS
-          ? `stated for AVX-512 at ${STATED_GFLOPS} Gflop/s or more, here ${isa} at ${rate?.toFixed(0)}`
-          : undefined,
+      notExpected: slower,
     },
     ratio(`${name}: shared powers / loop without exponentials`, time('powers') / time('no-exp'), {
       atMost: 1.25,
@@ -129,21 +133,21 @@ export function scanClaims(rows: readonly ResultRow[], ceilings: Ceilings, isa: 
       time('javascript gated') / time('gated direct'),
       {
         atLeast: 60,
-        // Two forms of arithmetic side by side: lanes decide.
-        ...(isa !== 'avx512' && { notExpected: `stated for AVX-512, here ${isa}` }),
+        notExpected: slower,
       },
     ),
     ratio(`${name}: gradient / forward, sixteen exponentials`, time('backward direct') / time('direct'), {
       atMost: 3,
     }),
     ratio(`${name}: gradient / forward, shared powers`, time('backward') / time('powers'), { atMost: 3 }),
-    ratio(
-      'decode step, 64 rows of 2048 channels x 16: plain JavaScript / softlane',
-      time('javascript', STEP) / time('step', STEP),
-      {
-        atLeast: 10,
-      },
-    ),
+    {
+      source: 'softlane',
+      text: 'decode step, 64 rows of 2048 channels x 16, one core: share of the copy ceiling',
+      stated: '>= 50 %',
+      measured: measuredOr((100 * copied(STEP)) / ceilings.copyGBps / time('step', STEP)),
+      unit: '%',
+      atLeast: 50,
+    },
     ratio(
       'Mamba-2, 32 heads of 64 x 128, 2048 steps: step by step / by chunks',
       time('recurrent', SSD) / time('chunked', SSD),
