@@ -5,27 +5,12 @@ export { TapeError } from './errors.js';
 export type { TapeErrorCode } from './errors.js';
 export { limitPool, pooledBytes } from './pool.js';
 export type { Real } from './pool.js';
-export {
-  apply,
-  backward,
-  customOp,
-  enableGrad,
-  grad,
-  isGradEnabled,
-  noGrad,
-  profile,
-  zeroGrad,
-} from './tape.js';
-export type {
-  BackwardOptions,
-  CustomContext,
-  CustomOp,
-  GradOptions,
-  Gradients,
-  OpContext,
-  Operation,
-  ProfileEntry,
-} from './tape.js';
+export { apply, backward, enableGrad, grad, isGradEnabled, noGrad, zeroGrad } from './tape.js';
+export type { BackwardOptions, GradOptions, Gradients, OpContext, Operation } from './tape.js';
+export { customOp } from './custom-op.js';
+export type { CustomContext, CustomOp } from './custom-op.js';
+export { profile } from './profile.js';
+export type { ProfileEntry } from './profile.js';
 export { empty, scope, share, Tensor, tensor } from './tensor.js';
 export type { Nested, TensorOptions } from './tensor.js';
 export { full, ones, rand, randn, zeros } from './create.js';

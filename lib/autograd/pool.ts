@@ -2,6 +2,7 @@
  * The pool of buffers: a training step asks for arrays of the same lengths again and again, and gets those that the step
  * before gave back, so that memory does not grow and nothing is zeroed or collected on the way.
  */
+import * as check from '../check.js';
 import type { Reals } from '../kernels/arguments.js';
 import { largeArray } from '../large-array.js';
 
@@ -50,6 +51,8 @@ export const pooledBytes = (): number => waitingBytes;
  * @param bytes at least 0
  */
 export function limitPool(bytes: number): void {
+  if (typeof bytes !== 'number') throw check.typeError('bytes', 'a number', bytes);
+  if (!(bytes >= 0)) throw check.rangeError('bytes', 'a number >= 0', bytes);
   mostWaitingBytes = bytes;
   if (waitingBytes <= bytes) return;
   waiting.clear();
@@ -66,7 +69,7 @@ export class Storage {
    */
   constructor(
     readonly data: Reals,
-    private readonly pooled: boolean,
+    readonly pooled: boolean,
   ) {}
 
   /** One tensor less looks at it. */

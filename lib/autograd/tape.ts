@@ -24,6 +24,7 @@
 import * as check from '../check.js';
 import { TapeError } from './errors.js';
 import { addInPlace, binary, copyOf, zerosLike } from './kernels.js';
+import { timed } from './profile.js';
 import { empty, requireTensor, share, shapeText, Tensor, tensorsIn, tensorsMade } from './tensor.js';
 
 /** What an op's two halves share. */
@@ -107,63 +108,29 @@ function withRecording<T>(on: boolean, fn: () => T): T {
   }
 }
 
-/** Runs a function without recording: its results have no history and need no memory for one. */
-export const noGrad = <T>(fn: () => T): T => withRecording(false, fn);
+/** Runs a caller's function, which must have done its work when it returns: a setting does not reach past an await. */
+function synchronous<T>(on: boolean, fn: () => T): T {
+  const result = withRecording(on, fn);
+  if (result instanceof Promise) throw check.typeError('fn', 'a function that is not asynchronous', result);
+  return result;
+}
 
-/** Runs a function with recording, inside `noGrad` or an op too. */
-export const enableGrad = <T>(fn: () => T): T => withRecording(true, fn);
+/**
+ * Runs a function without recording: its results have no history and need no memory for one.
+ *
+ * @param fn not asynchronous
+ */
+export const noGrad = <T>(fn: () => T): T => synchronous(false, fn);
+
+/**
+ * Runs a function with recording, inside `noGrad` or an op too.
+ *
+ * @param fn not asynchronous
+ */
+export const enableGrad = <T>(fn: () => T): T => synchronous(true, fn);
 
 /** Whether ops are recorded at the moment. */
 export const isGradEnabled = (): boolean => recordingOn;
-
-/** Time of the ops of one name, forward or backward. */
-export interface ProfileEntry {
-  /** The op's name, with ' backward' for its gradient. */
-  name: string;
-  calls: number;
-  /** Without the time of ops that it calls itself. */
-  milliseconds: number;
-  /** Of the whole call of `profile`. */
-  share: number;
-}
-
-let times: Map<string, { calls: number; milliseconds: number }> | undefined;
-let insideMilliseconds = 0;
-
-/** Runs a part of an op, and notes its time where somebody asks for it. */
-function timed<T>(name: string, fn: () => T): T {
-  if (times === undefined) return fn();
-  const before = insideMilliseconds;
-  insideMilliseconds = 0;
-  const start = performance.now();
-  try {
-    return fn();
-  } finally {
-    const whole = performance.now() - start;
-    const entry = times?.get(name) ?? { calls: 0, milliseconds: 0 };
-    entry.calls += 1;
-    entry.milliseconds += whole - insideMilliseconds;
-    times?.set(name, entry);
-    insideMilliseconds = before + whole;
-  }
-}
-
-/** Runs a function and tells the time of its ops by name, longest first. */
-export function profile<T>(fn: () => T): { result: T; milliseconds: number; ops: ProfileEntry[] } {
-  const before = times;
-  const mine = (times = new Map());
-  const start = performance.now();
-  try {
-    const result = fn();
-    const milliseconds = performance.now() - start;
-    const ops = [...(mine as NonNullable<typeof times>)]
-      .map(([name, each]) => ({ name, ...each, share: each.milliseconds / milliseconds }))
-      .sort((a, b) => b.milliseconds - a.milliseconds);
-    return { result, milliseconds, ops };
-  } finally {
-    times = before;
-  }
-}
 
 const NOTHING: OpContext = { needs: [], recording: false, save: (value) => value };
 
@@ -409,64 +376,4 @@ export function zeroGrad(leaves: Iterable<Tensor>): void {
     leaf.grad?.release();
     leaf.grad = undefined;
   }
-}
-
-/** What the two halves of a custom op share. */
-export interface CustomContext<Saved> extends OpContext {
-  /** What forward leaves for backward; tensors in it are kept for as long. */
-  saved: Saved;
-}
-
-/** A custom op: forward computes without recording, backward gives the gradients of the inputs, undefined for none. */
-export interface CustomOp<Saved, R extends Tensor | readonly Tensor[]> {
-  forward: (context: CustomContext<Saved>, ...inputs: Tensor[]) => R;
-  /** Absent: asking for a gradient through the op is a TapeError (ERR_NO_GRADIENT) that names it. */
-  backward?: (
-    context: CustomContext<Saved>,
-    ...outputGradients: (Tensor | undefined)[]
-  ) => Gradients | Tensor;
-}
-
-/**
- * An op with a gradient of its own.
- *
- * @param name what errors and profiles call it
- * @returns the op, a function of tensors
- * @example
- * const clipped = customOp<Tensor>('clipped', {
- *   forward: (context, x) => minimum((context.saved = x), 1),
- *   backward: (context, g) => [g], // straight through
- * });
- */
-export function customOp<Saved = undefined, R extends Tensor | readonly Tensor[] = Tensor>(
-  name: string,
-  { forward, backward: back }: CustomOp<Saved, R>,
-): (...inputs: Tensor[]) => R {
-  return (...inputs) => {
-    inputs.forEach((each, i) => requireTensor(`inputs[${i}] of ${name}`, each));
-    const box: { saved?: Saved } = {};
-    const view = (context: OpContext): CustomContext<Saved> => ({
-      needs: context.needs,
-      recording: context.recording,
-      save: (value) => context.save(value),
-      get saved() {
-        return box.saved as Saved;
-      },
-      set saved(value: Saved) {
-        box.saved = value;
-        context.save(value);
-      },
-    });
-    return apply<R>({
-      name,
-      inputs,
-      forward: (context) => forward(view(context), ...inputs),
-      backward:
-        back &&
-        ((gradients, context) => {
-          const results = back(view(context), ...gradients);
-          return results instanceof Tensor ? [results] : results;
-        }),
-    });
-  };
 }

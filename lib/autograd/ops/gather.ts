@@ -52,14 +52,14 @@ function put(
 export function gather(x: Tensor, axis: number, indices: Int32Array): Tensor {
   requireTensor('x of gather', x);
   const at = axisOf('axis', axis, x.shape);
-  requireIndices('indices', indices);
+  const own = requireIndices('indices', indices).slice(); // the caller's array may hold others by the backward pass
   const sizes = around(x.shape, at);
-  const count = indices.length;
+  const count = own.length;
   return record(
     'gather',
     [x],
-    () => take(x, sizes, indices, count, false, x.shape.with(at, count)),
-    (g) => [put(g, sizes, indices, count, false, zerosLike(x.shape, x.dtype))],
+    () => take(x, sizes, own, count, false, x.shape.with(at, count)),
+    (g) => [put(g, sizes, own, count, false, zerosLike(x.shape, x.dtype))],
   );
 }
 
@@ -73,7 +73,7 @@ export function gather(x: Tensor, axis: number, indices: Int32Array): Tensor {
  */
 export function embedding(weight: Tensor, indices: Int32Array, indexShape?: readonly number[]): Tensor {
   requireTensor('weight', weight);
-  requireIndices('indices', indices);
+  const own = requireIndices('indices', indices).slice();
   if (weight.shape.length !== 2)
     throw check.rangeError('weight', '[entries, width]', shapeText(weight.shape));
   const shape = indexShape === undefined ? [indices.length] : shapeOf('indexShape', indexShape);
@@ -83,8 +83,8 @@ export function embedding(weight: Tensor, indices: Int32Array, indexShape?: read
   return record(
     'embedding',
     [weight],
-    () => take(weight, sizes, indices, indices.length, false, [...shape, weight.shape[1]]),
-    (g) => [put(g, sizes, indices, indices.length, false, zerosLike(weight.shape, weight.dtype))],
+    () => take(weight, sizes, own, own.length, false, [...shape, weight.shape[1]]),
+    (g) => [put(g, sizes, own, own.length, false, zerosLike(weight.shape, weight.dtype))],
   );
 }
 
@@ -97,8 +97,8 @@ export function scatterAdd(x: Tensor, axis: number, indices: Int32Array, source:
   requireTensor('x of scatterAdd', x);
   requireTensor('source', source, x.dtype);
   const at = axisOf('axis', axis, x.shape);
-  requireIndices('indices', indices);
-  const expected = x.shape.with(at, indices.length);
+  const own = requireIndices('indices', indices).slice();
+  const expected = x.shape.with(at, own.length);
   if (shapeText(source.shape) !== shapeText(expected))
     throw check.rangeError(
       'source',
@@ -109,8 +109,8 @@ export function scatterAdd(x: Tensor, axis: number, indices: Int32Array, source:
   return record(
     'scatterAdd',
     [x, source],
-    () => put(source, sizes, indices, indices.length, false, copyOf(x)),
-    (g, { needs }) => [g, needs[1] ? take(g, sizes, indices, indices.length, false, expected) : undefined],
+    () => put(source, sizes, own, own.length, false, copyOf(x)),
+    (g, { needs }) => [g, needs[1] ? take(g, sizes, own, own.length, false, expected) : undefined],
   );
 }
 
