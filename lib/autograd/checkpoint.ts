@@ -22,6 +22,21 @@ function requireNothingCaptured(outputs: readonly Tensor[], leaves: readonly Ten
   }
 }
 
+/** The bytes of a tensor's elements. */
+const bytesOf = ({ data }: Tensor): Buffer => Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+
+/** Refuses results that are not those of the forward pass, of which the gradients would be of another function. */
+function requireRepeated(outputs: readonly Tensor[], before: readonly Tensor[]): void {
+  outputs.forEach((each, i) => {
+    if (before[i] && !before[i].released && !bytesOf(each).equals(bytesOf(before[i])))
+      throw check.rangeError(
+        'fn',
+        'a function that gives the same results each time (random numbers: a generator made inside)',
+        `others for output ${i} in the backward pass`,
+      );
+  });
+}
+
 /** One number whose gradient in each of the outputs is the given one: a backward pass through all of them at once. */
 function joined(outputs: readonly Tensor[], gradients: readonly (Tensor | undefined)[]): Tensor {
   return apply({
@@ -41,7 +56,8 @@ function joined(outputs: readonly Tensor[], gradients: readonly (Tensor | undefi
  * needed only while its own part of the backward pass runs. Checkpoints may be nested.
  *
  * @param fn a function that gives the same results each time: one that draws random numbers makes its generator inside.
- *   Tensors with requiresGrad that it uses must be among the inputs; the backward pass refuses captured ones.
+ *   Tensors with requiresGrad that it uses must be among the inputs. The backward pass refuses captured ones and other
+ *   results.
  * @param inputs tensors
  * @returns what fn returns, a tensor or a list of tensors, with the same bits
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE), and what fn throws
@@ -52,7 +68,9 @@ function joined(outputs: readonly Tensor[], gradients: readonly (Tensor | undefi
 export function checkpoint<R extends Results>(fn: (...inputs: Tensor[]) => R, ...inputs: Tensor[]): R {
   if (typeof fn !== 'function') throw check.typeError('fn', 'a function', fn);
   inputs.forEach((each, i) => requireTensor(`inputs[${i}]`, each));
-  return apply<R>({
+  const listed = (results: Results): readonly Tensor[] => (results instanceof Tensor ? [results] : results);
+  let before: readonly Tensor[] = [];
+  const result = apply<R>({
     name: 'checkpoint',
     inputs,
     forward: () => scope(() => fn(...inputs)),
@@ -65,9 +83,9 @@ export function checkpoint<R extends Results>(fn: (...inputs: Tensor[]) => R, ..
         });
         const since = tensorsMade();
         const total = enableGrad(() => {
-          const results = fn(...leaves);
-          const outputs: readonly Tensor[] = results instanceof Tensor ? [results] : results;
+          const outputs = listed(fn(...leaves));
           requireNothingCaptured(outputs, leaves, since);
+          requireRepeated(outputs, before);
           return joined(outputs, gradients);
         });
         const wanted = leaves.filter((_, i) => needs[i]);
@@ -75,4 +93,6 @@ export function checkpoint<R extends Results>(fn: (...inputs: Tensor[]) => R, ..
         return leaves.map((_, i) => (needs[i] ? found.shift() : undefined));
       }),
   });
+  before = listed(result);
+  return result;
 }

@@ -2,6 +2,7 @@ import {
   backward,
   checkpoint,
   customOp,
+  dropout,
   grad,
   gradCheck,
   limitPool,
@@ -9,9 +10,11 @@ import {
   pooledBytes,
   randn,
   scope,
+  sum,
   tensor,
   type Tensor,
 } from '../../lib/autograd/index.js';
+import { Philox } from '../../lib/index.js';
 import { empty } from '../../lib/autograd/tensor.js';
 
 let calls = 0;
@@ -89,6 +92,21 @@ test('one output of several may be unused', () => {
   const [, second] = checkpoint((a, b) => [deep(1)(a, b), deep(2)(a, b)], x, w);
   const [wanted] = grad(deep(2)(x, w), [x], { gradient: ones() });
   expect(grad(second, [x], { gradient: ones() })[0].data).toEqual(wanted.data);
+});
+
+test('a function of other results in the backward pass is refused, not differentiated', () => {
+  const generator = new Philox(1);
+  const x = tensor(new Float64Array(64).fill(1), { requiresGrad: true });
+  const drop = (random: () => Philox) => checkpoint((a) => dropout(a, 0.5, random()), x);
+  expect(() => sum(drop(() => generator)).backward()).toThrow(
+    expect.objectContaining({
+      code: 'ERR_OUT_OF_RANGE',
+      message: expect.stringContaining('"fn"') as unknown,
+    }),
+  );
+  const y = drop(() => new Philox(2));
+  sum(y).backward();
+  expect([...(x.grad?.data ?? [])]).toEqual([...y.data]);
 });
 
 test('captured tensors whose gradients would be lost are a named error', () => {
