@@ -20,7 +20,8 @@ export interface NewtonSettings {
   /** Added to the diagonal: P = A + ridge I; at least 0. Default 0.01 for 'regularised', 0 for 'halving'. */
   ridge?: number;
   /**
-   * The start Y_0 = alpha P. 'regularised' (default): alpha = 1.8 / rho^2, rho the largest row sum of A. 'halving':
+   * The start Y_0 = alpha P. 'regularised' (default): alpha = 1.8 / rho^2, rho the largest row sum of A, plus the
+   * ridge where that is above some 5 % of it. 'halving':
    * alpha = 2 / rho^2, halved up to ten times while ||I - alpha P P||_1 > 1.01; where all row sums are equal that start
    * collapses to zero along their direction, and the residual says so.
    */

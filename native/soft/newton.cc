@@ -37,6 +37,13 @@ double largestRow(const double* a, size_t m, size_t* at) {
   return most;
 }
 
+/// What the largest eigenvalue of P is held against at the start: the largest row sum rho of A, as published, unless the
+/// ridge takes the eigenvalues of P = A + ridge I so far beyond it that 1.8 / rho^2 would not converge.
+double bound(double rho, const NewtonSettings& settings) {
+  const double whole = rho + settings.ridge;
+  return settings.halving || 1.8 * whole * whole < 1.98 * rho * rho ? rho : whole;
+}
+
 }  // namespace
 
 NewtonSettings NewtonSettings::of(const In<double>& settings) {
@@ -50,12 +57,12 @@ NewtonReport newton(const double* a, size_t m, const NewtonSettings& settings, d
   double *p = work, *z = p + size, *next = z + size, *columns = next + size;
   NewtonReport report{};
   size_t row;
-  const double rho = largestRow(a, m, &row);
+  const double sum = largestRow(a, m, &row), rho = bound(sum, settings);
   std::copy(a, a + size, p);
   for (size_t i = 0; i < m; i++) p[i * m + i] += settings.ridge;
   double alpha = settings.alpha;
   if (alpha == 0) {
-    alpha = rho > 0 ? (settings.halving ? 2 : 1.8) / (rho * rho) : 0;  // nothing to start from: the residual says so
+    alpha = sum > 0 ? (settings.halving ? 2 : 1.8) / (rho * rho) : 0;  // nothing to start from: the residual says so
     if (settings.halving) {  // P P once: z holds alpha P P, halved with alpha, next what its distance from I takes
       multiply(rowsOf<double>(p, m), rowsOf<double>(p, m), z, m, m, m, scratch, false, alpha);
       for (; report.halvings < 10; report.halvings++, alpha *= 0.5) {
@@ -125,7 +132,7 @@ void newtonAdjoint(const double* a, const double* y, const double* dy, size_t m,
   }
   if (settings.alpha != 0 || report.alpha == 0) return;
   size_t row;
-  const double rho = largestRow(a, m, &row);
+  const double rho = bound(largestRow(a, m, &row), settings);
   for (size_t j = 0; j < m; j++) da[row * m + j] -= 2 * report.alpha / rho * slope;
 }
 

@@ -131,6 +131,14 @@ onEveryIsa(() => {
       expect(() => newtonPseudoInverse(A, call)).toThrow(/matrix 1 .* residual of 1,/);
     });
 
+    it.each([0.05, 0.06, 0.3, 1, 100])('a ridge of %d, far from small, converges', (ridge) => {
+      const one = newtonPseudoInverse(Float64Array.of(1), { m: 1, ridge, iterations: 12 });
+      expect(one.inverse[0]).toBeCloseTo(1 / (1 + ridge), 12);
+      const m = 6;
+      const { residual } = newtonPseudoInverse(kernelOf(m, 3, 0.7, 11), { m, ridge, iterations: 30 });
+      expect(residual[0]).toBeLessThan(1e-6);
+    });
+
     it('no matrices, no results', () => {
       const { inverse, residual } = newtonPseudoInverse(new Float32Array(0), { m: 3, batch: 0 });
       expect([inverse.length, residual.length]).toEqual([0, 0]);
@@ -144,16 +152,17 @@ onEveryIsa(() => {
     });
 
     it.each([
-      ['regularised', 3, undefined],
-      ['regularised', 20, undefined],
-      ['halving', 4, undefined],
-      ['regularised', 4, 0.05],
+      ['regularised', 3, undefined, 0.02],
+      ['regularised', 20, undefined, 0.02],
+      ['halving', 4, undefined, 0.02],
+      ['regularised', 4, 0.05, 0.02],
+      ['regularised', 4, undefined, 2],
     ] as const)(
-      'unrolled, %s start, %i iterations, alpha %s: central differences',
-      (init, iterations, alpha) => {
+      'unrolled, %s start, %i iterations, alpha %s, ridge %d: central differences',
+      (init, iterations, alpha, ridge) => {
         const m = 5;
         const A = kernelOf(m, 3, 0.7, 11);
-        const options = { m, init, iterations, alpha, ridge: 0.02 };
+        const options = { m, init, iterations, alpha, ridge };
         const weight = normalRow64(m * m, 1, 12);
         const loss = (x: Float64Array): number =>
           newtonPseudoInverse(x, options).inverse.reduce((sum, value, i) => sum + value * weight[i], 0);
