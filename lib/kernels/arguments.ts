@@ -62,6 +62,19 @@ export function dtypeOf(name: string, x: unknown, dtype: unknown, optionName = '
 /** Rows without elements are bounded by nothing else. */
 const MOST_EMPTY_ROWS = 2 ** 24;
 
+/** Sequences without tokens have states still, which cost more than an empty row. */
+const MOST_EMPTY_SEQUENCES = 2 ** 20;
+
+/**
+ * Refuses shapes whose loops no array bounds: very many sequences of length 0.
+ *
+ * @param count of sequences (of all heads)
+ */
+export function requireBounded(count: number, length: number): void {
+  if (length === 0 && count > MOST_EMPTY_SEQUENCES)
+    throw check.rangeError('batch', `so that at most ${MOST_EMPTY_SEQUENCES} sequences are empty`, count);
+}
+
 /** Reads the shape of x. Zero elements are allowed. */
 export function matrixOf(name: string, x: unknown, o: MatrixOptions): Matrix {
   const dtype = dtypeOf(name, x, o.dtype);

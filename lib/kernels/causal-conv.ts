@@ -4,7 +4,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { allocate, realType, reals, threadsOf } from './arguments.js';
+import { allocate, realType, reals, requireBounded, threadsOf } from './arguments.js';
 import type { Reals } from './arguments.js';
 
 /** Arrays of a causal convolution, row-major, all Float32Array or all Float64Array. */
@@ -79,6 +79,7 @@ function convCall<T extends Reals>(
   const batch = o.batch === undefined ? 1 : check.nonNegativeInteger('batch', o.batch);
   const dim = check.positiveInteger('dim', o.dim);
   const length = check.nonNegativeInteger('length', o.length);
+  requireBounded(batch, length);
   const width = check.positiveInteger('width', o.width);
   if (width < 2 || width > 8) throw check.rangeError('width', 'in [2, 8]', width);
   const layout = check.oneOf('layout', o.layout ?? 'channels-first', ['channels-first', 'time-first']);

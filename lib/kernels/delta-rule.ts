@@ -5,7 +5,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { allocate, realType, reals, threadsOf } from './arguments.js';
+import { allocate, realType, reals, requireBounded, threadsOf } from './arguments.js';
 import type { Reals } from './arguments.js';
 
 /** Arrays of the delta rule, row-major, all Float32Array or all Float64Array. */
@@ -81,6 +81,7 @@ function deltaCall<T extends Reals>(input: DeltaRuleInput<T>, o: DeltaRuleShape)
   const batch = o.batch === undefined ? 1 : check.nonNegativeInteger('batch', o.batch);
   const length = check.nonNegativeInteger('length', o.length);
   const heads = o.heads === undefined ? 1 : check.positiveInteger('heads', o.heads);
+  requireBounded(batch * heads, length);
   const keyDim = check.positiveInteger('keyDim', o.keyDim);
   const valueDim = check.positiveInteger('valueDim', o.valueDim);
   const gates = batch * length * heads;

@@ -2,7 +2,7 @@
  * Shapes, states and checks of linear attention and its family. Native: native/linear/shape.h.
  */
 import * as check from '../check.js';
-import { allocate, realType, reals, threadsOf } from './arguments.js';
+import { allocate, realType, reals, requireBounded, threadsOf } from './arguments.js';
 import type { Reals } from './arguments.js';
 
 /**
@@ -268,6 +268,7 @@ export function sequencesOf<T extends Reals>(
 ): LinearCall {
   const type = realType('q', inputs.q);
   const n = callOf(o, type, stateful);
+  requireBounded(n.batch * n.heads, n.length);
   const tokens = n.batch * n.heads * n.length;
   reals('q', inputs.q, type, tokens * n.headDim);
   reals('k', inputs.k, type, tokens * n.headDim);

@@ -4,7 +4,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { allocate, realType, reals, threadsOf } from './arguments.js';
+import { allocate, realType, reals, requireBounded, threadsOf } from './arguments.js';
 import type { Reals } from './arguments.js';
 import { discretized, discretizedBackward, RULES } from './discretize.js';
 import type { DiscretizationRule, System } from './discretize.js';
@@ -123,6 +123,7 @@ function ltiCall<T extends Reals>(input: LtiInput<T>, o: LtiShape) {
   const type = realType('u', u);
   const batch = o.batch === undefined ? 1 : check.nonNegativeInteger('batch', o.batch);
   const length = check.nonNegativeInteger('length', o.length);
+  requireBounded(batch, length);
   const system = systemOf(input, o, type);
   const threads = threadsOf(o.threads);
   const elements = batch * system.dim * length;

@@ -3,7 +3,7 @@
  */
 import * as check from '../check.js';
 import type { Floats } from '../check.js';
-import { allocate, arrayOf, dtypeOf, threadsOf } from './arguments.js';
+import { allocate, arrayOf, dtypeOf, requireBounded, threadsOf } from './arguments.js';
 import type { Dtype, Reals } from './arguments.js';
 
 /** Steps from one checkpoint of the state to the next. */
@@ -157,6 +157,7 @@ export function scanCall(given: SelectiveScanInput<Floats>, o: SelectiveScanShap
   const batch = check.positiveInteger('batch', o.batch);
   const dim = check.positiveInteger('dim', o.dim);
   const length = check.nonNegativeInteger('length', o.length);
+  requireBounded(batch, length);
   const state = check.positiveInteger('state', o.state);
   const groups = o.groups === undefined ? 1 : check.positiveInteger('groups', o.groups);
   if (dim % groups !== 0) throw check.rangeError('groups', `a divisor of dim = ${dim}`, groups);

@@ -5,7 +5,7 @@
 import * as check from '../check.js';
 import { blocking, promised } from '../native.js';
 import type { AsyncOptions, Prepared } from '../native.js';
-import { allocate, arrayOf, realType, reals, threadsOf } from './arguments.js';
+import { allocate, arrayOf, realType, reals, requireBounded, threadsOf } from './arguments.js';
 import type { Reals } from './arguments.js';
 
 /** Arrays of an SSD scan, row-major and time-first, all Float32Array or all Float64Array. */
@@ -127,6 +127,7 @@ function ssdCall<T extends Reals>(input: SsdInput<T>, o: SsdShape, chunked: bool
   const batch = check.positiveInteger('batch', o.batch);
   const length = check.nonNegativeInteger('length', o.length);
   const heads = check.positiveInteger('heads', o.heads);
+  requireBounded(batch * heads, length);
   const headDim = check.positiveInteger('headDim', o.headDim);
   const state = check.positiveInteger('state', o.state);
   const groups = o.groups === undefined ? 1 : check.positiveInteger('groups', o.groups);
