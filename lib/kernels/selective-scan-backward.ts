@@ -81,7 +81,8 @@ function prepareSelectiveScanBackward<T extends Floats>(
 
 /**
  * Gradients of selectiveScan, given that of its result and, with `glast`, of its last state. States are worked out again
- * from one in 64 of them: memory beyond the gradients is batch dim state length / 64. Bits depend neither on threads nor
+ * from one in 64 of them: memory beyond the gradients is batch dim state length / 64, and as much for the sums over every
+ * 64 to 256 channels of a group of each of dB and dC that varies. Bits depend neither on threads nor
  * on whether checkpoints are given. Sums are in float32 (float64); those of 16-bit arrays are rounded at the end.
  *
  * @param input as in the forward call

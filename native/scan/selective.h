@@ -107,8 +107,8 @@ struct ScanResults {
   void *out, *last, *segments, *checkpoints;
   std::vector<size_t> segmentBase;  ///< of each row
 };
-/// Runs it; returns how many tiles shared powers.
-size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, size_t threads);
+/// Runs it; returns how many tiles shared powers. `report`: its work is what the call's progress is told by.
+size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, size_t threads, bool report);
 
 /// states[index of the state][channel] of a row: the start of what saveState and loadState take.
 inline size_t checkpointsOf(size_t length) { return (length + kCheckpoint - 1) / kCheckpoint; }

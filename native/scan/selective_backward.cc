@@ -311,7 +311,7 @@ void selectiveScanBackward(Run& run, In<Any> u, In<Any> delta, In<Any> A, In<Any
   if (!before) {
     before = kept.as<void>();
     ScanResults results{nullptr, nullptr, nullptr, kept.as<void>(), {}};
-    scanForward(run, call, results, threads);
+    scanForward(run, call, results, threads, false);
     if (run.stopped()) return;
   }
 

@@ -165,7 +165,7 @@ void together(const ScanCall& call, const ScanResults& results, ScanTask& task, 
 
 /// Several threads: chunks are tasks.
 void apart(Run& run, const ScanCall& call, const ScanResults& results, const std::vector<ScanBlock>& blocks,
-           size_t chunk) {
+           size_t chunk, bool report) {
   const size_t chunks = (call.length + chunk - 1) / chunk;
   size_t states = 0, sums = 0;
   std::vector<size_t> stateBytes, sumBytes;  // of the tiles of each block
@@ -190,10 +190,10 @@ void apart(Run& run, const ScanCall& call, const ScanResults& results, const std
   const auto forEach = [&](size_t count, auto body) {
     return run.each(blocks.size() * count, 1, [&](size_t begin, size_t end) {
       for (size_t task = begin; task < end; task++) body(task / count, task % count);
-      run.advance(end - begin);
+      if (report) run.advance(end - begin);
     });
   };
-  run.expect(blocks.size() * (2 * chunks - 1));
+  if (report) run.expect(blocks.size() * (2 * chunks - 1));
   const bool whole = forEach(chunks - 1, [&](size_t i, size_t c) {
     ScanTask task(call, blocks[i]);
     Ends& own = ends[i * chunks + c];
@@ -219,7 +219,7 @@ void apart(Run& run, const ScanCall& call, const ScanResults& results, const std
 
 }  // namespace
 
-size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, size_t threads) {
+size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, size_t threads, bool report) {
   const size_t chunk = chunkSteps(call);
   const bool cut = chunk < call.length;
   const auto blocks = blocksOf(call, kBlockChannels);
@@ -230,9 +230,9 @@ size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, s
       const ScanTask task(call, blocks[i]);
       for (size_t tile = 0; tile < task.tiles(); tile++) shared[i] += task.sharesPowers(tile);
     }
-    apart(run, call, results, blocks, chunk);
+    apart(run, call, results, blocks, chunk, report);
   } else {
-    run.expect(blocks.size());
+    if (report) run.expect(blocks.size());
     run.each(blocks.size(), 1, [&](size_t begin, size_t end) {
       for (size_t i = begin; i < end; i++) {
         ScanTask task(call, blocks[i]);
@@ -241,7 +241,7 @@ size_t scanForward(Run& run, const ScanCall& call, const ScanResults& results, s
         else Sweep(call, results, task, false).over(0, call.length, true, nullptr);
         for (size_t tile = 0; tile < task.tiles(); tile++) shared[i] += task.sharesPowers(tile);
       }
-      run.advance(end - begin);
+      if (report) run.advance(end - begin);
     });
   }
   size_t total = 0;
@@ -279,7 +279,7 @@ double selectiveScan(Run& run, In<Any> u, In<Any> delta, In<Any> A, In<Any> B, I
   state("segmentStates", segmentStates, segments);
   state("checkpoints", checkpoints, call.batch * ((call.length + kCheckpoint - 1) / kCheckpoint));
 
-  return double(scanForward(run, call, results, threads));
+  return double(scanForward(run, call, results, threads, true));
 }
 
 }  // namespace ops

@@ -1,7 +1,7 @@
 /** Gradients of the selective scan against central differences, and what they must not depend on. */
 import fc from 'fast-check';
 
-import { selectiveScan, selectiveScanBackward } from '../../lib/index.js';
+import { selectiveScan, selectiveScanBackward, selectiveScanBackwardAsync } from '../../lib/index.js';
 import type { SelectiveScanInput, SelectiveScanShape } from '../../lib/index.js';
 import { expectClose, expectSameBits } from '../helpers/compare.js';
 import { onEveryIsa } from '../helpers/isa.js';
@@ -191,5 +191,19 @@ onEveryIsa(() => {
       }),
       { numRuns: 60, seed: 20231201 },
     );
+  });
+
+  it('tells its progress once, though it scans first for the states that it was not given', async () => {
+    const [dim, length] = [512, 1024];
+    const values = new Float32Array(dim * length).fill(0.1);
+    const weights = new Float32Array(length).fill(0.5);
+    const seen: number[] = [];
+    await selectiveScanBackwardAsync(
+      { u: values, delta: values, A: new Float32Array(dim).fill(-1), B: weights, C: weights },
+      values,
+      { batch: 1, dim, length, state: 1, onProgress: (done) => seen.push(done) },
+    );
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBe(1);
   });
 });
