@@ -23,15 +23,16 @@ void lines(Spans& spans, const char* isa, Dtype type, size_t n) {
     for (bool backward : {false, true})
       guarded(spans, isa, "tensor_map", what + ", " + Names<TensorMap>::list[map], [&](Spans& s) {
         const Numbers of{s, type};
-        kernels().tensor_map({type, TensorMap(map), of.in(n), of.in(n), backward ? of.in(n) : nullptr, of.out(n), n, 2, 3});
+        kernels().tensor_map(
+            {type, TensorMap(map), of.in(n), of.in(n), backward ? of.in(n) : nullptr, of.out(n), n, 2, 3});
       });
   for (int binary = 0; binary <= int(TensorBinary::notLess); binary++)
     for (size_t steps = 0; steps < 4; steps++)
       guarded(spans, isa, "tensor_binary", what + ", " + Names<TensorBinary>::list[binary], [&](Spans& s) {
         const Numbers of{s, type};
         const size_t a = steps & 1, b = steps >> 1, rows = 3, gap = n + 2;
-        kernels().tensor_binary({type, TensorBinary(binary), of.in(a ? 2 * gap + n : 3), of.in(b ? 2 * gap + n : 3), a, b,
-                                 of.out(2 * gap + n), n, rows, a ? gap : 1, b ? gap : 1, gap});
+        kernels().tensor_binary({type, TensorBinary(binary), of.in(a ? 2 * gap + n : 3), of.in(b ? 2 * gap + n : 3), a,
+                                 b, of.out(2 * gap + n), n, rows, a ? gap : 1, b ? gap : 1, gap});
       });
   for (size_t rows : {0, 1, 3, 65})
     guarded(spans, isa, "tensor_sum", what, [&](Spans& s) {
