@@ -6,7 +6,7 @@ import { blocking, native } from '../native.js';
 import { prepareMatmul } from '../kernels/matmul.js';
 import type { Real } from './pool.js';
 import { settings } from './settings.js';
-import { empty, share, shapeText, sizeOf } from './tensor.js';
+import { empty, sameShape, share, shapeText, sizeOf } from './tensor.js';
 import type { Tensor } from './tensor.js';
 
 /** Functions of one number (native/tensor/maps.cc). */
@@ -85,10 +85,7 @@ export function broadcastShape(name: string, a: readonly number[], b: readonly n
 
 /** f of two tensors, broadcast. */
 export function binary(name: BinaryName, a: Tensor, b: Tensor): Tensor {
-  const shape =
-    a.shape.length === b.shape.length && a.shape.every((each, i) => each === b.shape[i])
-      ? a.shape
-      : broadcastShape(name, a.shape, b.shape);
+  const shape = sameShape(a.shape, b.shape) ? a.shape : broadcastShape(name, a.shape, b.shape);
   const y = empty(shape, a.dtype);
   const axes = Float64Array.of(
     ...shape,

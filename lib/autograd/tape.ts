@@ -25,7 +25,16 @@ import * as check from '../check.js';
 import { TapeError } from './errors.js';
 import { addInPlace, binary, copyOf, zerosLike } from './kernels.js';
 import { timed } from './profile.js';
-import { empty, requireTensor, share, shapeText, Tensor, tensorsIn, tensorsMade } from './tensor.js';
+import {
+  empty,
+  requireTensor,
+  sameShape,
+  share,
+  shapeText,
+  Tensor,
+  tensorsIn,
+  tensorsMade,
+} from './tensor.js';
 
 /** What an op's two halves share. */
 export interface OpContext {
@@ -213,7 +222,7 @@ function seedOf(output: Tensor, gradient: Tensor | undefined): Tensor {
     return seed;
   }
   requireTensor('gradient', gradient, output.dtype);
-  if (shapeText(gradient.shape) !== shapeText(output.shape))
+  if (!sameShape(gradient.shape, output.shape))
     throw check.rangeError(
       'gradient',
       `of the output's shape ${shapeText(output.shape)}`,
@@ -240,9 +249,7 @@ function gradientsOf(node: Node, gradients: Gradients): Gradients {
     if (
       result !== undefined &&
       node.needs[i] &&
-      (result.size !== input.size ||
-        result.dtype !== input.dtype ||
-        shapeText(result.shape) !== shapeText(input.shape))
+      (result.dtype !== input.dtype || !sameShape(result.shape, input.shape))
     )
       throw check.rangeError(
         `gradient ${i} of ${node.name}`,

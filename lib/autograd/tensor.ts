@@ -32,6 +32,10 @@ export function shapeOf(name: string, shape: readonly number[]): number[] {
   return shape.map((each, i) => check.nonNegativeInteger(`${name}[${i}]`, each));
 }
 
+/** Whether two shapes are the same. */
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a === b || (a.length === b.length && a.every((size, i) => size === b[i]));
+
 /** How shapes read in messages. */
 export const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
@@ -86,7 +90,7 @@ export class Tensor {
     return this.#storage;
   }
 
-  /** The elements, row-major: the tensor's own memory. */
+  /** The elements, row-major: the tensor's own memory, in a buffer that may hold others too (never transfer it). */
   get data(): Reals {
     return this.storage.data;
   }

@@ -13,7 +13,10 @@ void multiplyAll(Run& run, const MatmulJob& shape, size_t count, const double* a
   const size_t size = sizeOf(shape.type), work = shape.m * shape.n * std::max<size_t>(shape.k, 1);
   run.useThreads(std::min(threads, 1 + count * work / (size_t(1) << 18)));
   // Rows of a task: all of a product, unless there are fewer products than threads.
-  const size_t cuts = count >= 2 * run.threads() ? 1 : (2 * run.threads() + count - 1) / std::max<size_t>(count, 1);
+  // On one thread B is packed once, unless a product takes so long that a stop should come through earlier.
+  const size_t cuts = run.threads() == 1           ? 1 + (work >> 28)
+                      : count >= 2 * run.threads() ? 1
+                                                   : (2 * run.threads() + count - 1) / std::max<size_t>(count, 1);
   const size_t rows = std::max<size_t>(48, (shape.m / cuts + 23) / 24 * 24);
   const size_t pieces = (shape.m + rows - 1) / rows;
   const size_t grain = std::max<size_t>(1, (size_t(1) << 22) / std::max<size_t>(1, work / std::max<size_t>(pieces, 1)));

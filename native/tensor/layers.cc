@@ -163,57 +163,31 @@ void tensorLinearGrad(Run& run, In<Any> x, In<Any> weight, In<Any> g, Maybe<Out<
   require("dx", dx, type, rows * inputs);
   require("dWeight", dWeight, type, inputs * outputs);
   require("dBias", dBias, type, outputs);
-  const size_t size = sizeOf(type), weights = inputs * outputs;
-  // Small weights stay in the cache beside a block of rows, which is then read once for all three gradients. Four groups of
-  // blocks, whatever the threads, sum up gradients of weights of their own, which are joined in order.
-  const bool small = weights <= kSmallWeights;
-  const size_t blocks = (rows + kGradRows - 1) / kGradRows, groups = small ? std::min<size_t>(4, blocks) : 1;
-  const size_t each = groups ? (blocks + groups - 1) / groups : 0;
-  const Scratch scratch((1 + groups * weights + blocks * outputs) * size);
-  char *partial = scratch.as<char>(), *biases = partial + groups * weights * size;
-  const auto slopes = [&](size_t row, size_t m, void* scratchOf) {
-    kernels().matmul({type, at(g.data, type, row * outputs), outputs, 1, weight.data, inputs, 1,
-                      at(dx.data, type, row * inputs), inputs, m, inputs, outputs, 1, false},
-                     scratchOf);
-  };
-  const MatmulJob outer{type,         g.data, 1,       outputs, x.data, inputs, 1,
-                        dWeight.data, inputs, outputs, inputs,  rows,   1,      false};
-  if (small) {
-    if (dWeight.data) std::memset(partial, 0, groups * weights * size);
-    share(run, groups, each * kGradRows * weights / 8, threads, [&](size_t begin, size_t end) {
-      const Scratch own(kMatmulScratch);
-      for (size_t group = begin; group < end; group++)
-        for (size_t block = group * each; block < std::min(blocks, (group + 1) * each); block++) {
-          const size_t row = block * kGradRows, m = std::min(kGradRows, rows - row);
-          if (dx.data) slopes(row, m, own.as<void>());
-          if (dWeight.data) {
-            MatmulJob job = outer;
-            job.a = at(g.data, type, row * outputs);
-            job.b = at(x.data, type, row * inputs);
-            job.c = partial + group * weights * size;
-            job.k = m;
-            job.add = true;
-            kernels().matmul(job, own.as<void>());
-          }
-          if (dBias.data)
-            kernels().tensor_sum(
-                {type, at(g.data, type, row * outputs), m, outputs, outputs, biases + block * outputs * size, 1});
-        }
-    });
-    if (dWeight.data) kernels().tensor_sum({type, partial, groups, weights, weights, dWeight.data, 1});
-  } else {
-    const double start = 0;
-    const MatmulJob inner{type,    g.data, outputs, 1,      weight.data, inputs, 1,
-                          dx.data, inputs, rows,    inputs, outputs,     1,      false};
-    if (dx.data) multiplyAll(run, inner, 1, &start, &start, threads);
-    if (dWeight.data) multiplyAll(run, outer, 1, &start, &start, threads);
-    if (dBias.data)
-      for (size_t block = 0; block < blocks; block++)
-        kernels().tensor_sum({type, at(g.data, type, block * kGradRows * outputs),
-                              std::min(kGradRows, rows - block * kGradRows), outputs, outputs,
-                              biases + block * outputs * size, 1});
+  // On one thread, small weights stay in the cache beside a block of rows, which is then read once for all three gradients.
+  // Blocks are multiples of those in which products are summed up: several threads, which cut the product by rows of
+  // dWeight instead, get the same bits.
+  const bool fused = threads == 1 && inputs * outputs <= kSmallWeights;
+  const size_t block = fused ? kGradRows : std::max<size_t>(rows, 1), sums = (rows + kGradRows - 1) / kGradRows;
+  const Scratch scratch((1 + sums * outputs) * sizeOf(type));
+  const auto at = [&](auto* p, size_t i) { return tensor::at(p, type, i); };
+  const double start = 0;
+  for (size_t row = 0; row < std::max<size_t>(rows, 1) && !run.stopped(); row += block) {
+    const size_t m = std::min(block, rows - row);
+    const void *slopes = at(g.data, row * outputs), *from = at(x.data, row * inputs);
+    if (dx.data)
+      multiplyAll(run,
+                  {type, slopes, outputs, 1, weight.data, inputs, 1, at(dx.data, row * inputs), inputs, m, inputs,
+                   outputs, 1, false},
+                  1, &start, &start, threads);
+    if (dWeight.data)
+      multiplyAll(run,
+                  {type, slopes, 1, outputs, from, inputs, 1, dWeight.data, inputs, outputs, inputs, m, 1, row > 0}, 1,
+                  &start, &start, threads);
+    for (size_t i = row; dBias.data && i < row + m; i += kGradRows)
+      kernels().tensor_sum({type, at(g.data, i * outputs), std::min(kGradRows, rows - i), outputs, outputs,
+                            at(scratch.as<void>(), i / kGradRows * outputs), 1});
   }
-  if (dBias.data) kernels().tensor_sum({type, biases, blocks, outputs, outputs, dBias.data, 1});
+  if (dBias.data) kernels().tensor_sum({type, scratch.as<void>(), sums, outputs, outputs, dBias.data, 1});
 }
 
 }  // namespace softlane::ops

@@ -31,9 +31,9 @@ void binary(const BinaryJob& job) {
     case TensorBinary::sub: return combine<V>(job, [](V a, V b) { return a - b; });
     case TensorBinary::mul: return combine<V>(job, [](V a, V b) { return a * b; });
     case TensorBinary::div: return combine<V>(job, [](V a, V b) { return a / b; });
-    // NaN in either gives NaN: max and min give their second operand then.
-    case TensorBinary::maximum: return combine<V>(job, [](V a, V b) { return max(max(b, a), b); });
-    case TensorBinary::minimum: return combine<V>(job, [](V a, V b) { return min(min(b, a), b); });
+    // Where either is NaN max and min give their second operand: a NaN in a is put back.
+    case TensorBinary::maximum: return combine<V>(job, [](V a, V b) { return select(lessEqual(a, a), max(a, b), a); });
+    case TensorBinary::minimum: return combine<V>(job, [](V a, V b) { return select(lessEqual(a, a), min(a, b), a); });
     case TensorBinary::keep: return combine<V>(job, [&](V a, V b) { return selectZero(b, none, a); });
     case TensorBinary::drop: return combine<V>(job, [&](V a, V b) { return selectZero(b, a, none); });
     case TensorBinary::notLess: return combine<V>(job, [&](V a, V b) { return select(lessEqual(b, a), unit, none); });
