@@ -57,7 +57,12 @@ export function customOp<Saved = undefined, R extends Tensor | readonly Tensor[]
     return apply<R>({
       name,
       inputs,
-      forward: (context) => forward(view(context), ...inputs),
+      forward: (context) => {
+        const results = forward(view(context), ...inputs);
+        for (const each of Array.isArray(results) ? (results as readonly unknown[]) : [results])
+          requireTensor(`output of ${name}`, each);
+        return results;
+      },
       backward:
         back &&
         ((gradients, context) => {

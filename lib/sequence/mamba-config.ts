@@ -69,15 +69,13 @@ export function parseMambaConfig(json: unknown, source = 'config.json'): MambaCo
 
 /**
  * Whether an object is the configuration of a Mamba model: by `architectures` or `model_type`, or by the keys that the
- * `mamba_ssm` package writes. Throws nothing.
+ * `mamba_ssm` package writes (d_model and n_layer; ssm_cfg may be absent, as when loading). Throws nothing.
  */
 export function isMambaConfig(json: unknown): boolean {
   if (typeof json !== 'object' || json === null) return false;
   const { architectures, model_type: type } = json as Record<string, unknown>;
   if (Array.isArray(architectures) && architectures.length > 0) return architectures[0] === ARCHITECTURE;
-  return (
-    type === 'mamba' || (type === undefined && 'd_model' in json && 'n_layer' in json && 'ssm_cfg' in json)
-  );
+  return type === 'mamba' || (type === undefined && 'd_model' in json && 'n_layer' in json);
 }
 
 /** The one of the two forms; anything else is refused. */

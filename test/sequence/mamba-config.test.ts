@@ -131,11 +131,11 @@ describe('parseMambaConfig', () => {
 });
 
 test('isMambaConfig knows both forms, and other models', () => {
-  expect([SMALL_MAMBA, SMALL_TRANSFORMERS, { model_type: 'mamba' }].map(isMambaConfig)).toEqual([
-    true,
-    true,
-    true,
-  ]);
+  // What parseMambaConfig reads is known here too: ssm_cfg has defaults.
+  const plain = { d_model: 16, n_layer: 2, vocab_size: 24 };
+  expect(parseMambaConfig(plain, 'config.json').dModel).toBe(16);
+  const mamba = [SMALL_MAMBA, SMALL_TRANSFORMERS, { model_type: 'mamba' }, plain];
+  expect(mamba.map(isMambaConfig)).toEqual([true, true, true, true]);
   const others = [
     { architectures: ['LlamaForCausalLM'], d_model: 1 },
     { model_type: 'llama' },

@@ -163,11 +163,13 @@ export function oneHot(indices: Int32Array, classes: number, options?: { dtype?:
  * Sets elements to 0 with probability p and divides the others by 1 - p.
  *
  * @param p in [0, 1)
- * @param random a generator, which moves on, or `{ seed }`
+ * @param random a generator, which moves on, or `{ seed }`; needed: there is no hidden state
  */
 export function dropout(x: Tensor, p: number, random: Philox | { seed: number }): Tensor {
   requireTensor('x of dropout', x);
   if (!(check.finiteNumber('p', p) >= 0 && p < 1)) throw check.rangeError('p', 'in [0, 1)', p);
+  if (typeof random !== 'object' || random === null)
+    throw check.typeError('random', 'a Philox or an object with a seed', random);
   const generator = generatorOf('seed' in random ? random : { generator: random });
   let mask: Tensor;
   return record(

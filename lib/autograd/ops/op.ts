@@ -54,6 +54,8 @@ export function axesOf(
   shape: readonly number[],
 ): boolean[] {
   const marked = shape.map(() => axis === undefined);
+  if (axis !== undefined && typeof axis !== 'number' && !Array.isArray(axis))
+    throw check.typeError(name, 'an axis or a list of axes', axis);
   if (axis !== undefined)
     for (const each of typeof axis === 'number' ? [axis] : axis) marked[axisOf(name, each, shape)] = true;
   return marked;

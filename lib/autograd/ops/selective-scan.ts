@@ -96,7 +96,15 @@ function shapeOfScan(
   const [dim, length] = layout === 'time-first' ? [third, second] : [second, third];
   const parts = complex ? [2] : [];
   requireShape('delta', delta, u.shape);
-  requireShape('A', A, [dim, undefined, ...parts]);
+  const order = (...axes: string[]): string => `[${[...axes, ...parts].join(', ')}]`;
+  if (A.shape.length !== 2 + parts.length || A.shape[0] !== dim || (complex && A.shape[2] !== 2)) {
+    const read = layout === 'time-first' ? '[batch, length, dim]' : '[batch, dim, length]';
+    throw check.rangeError(
+      'A',
+      `of shape ${order(String(dim), 'state')} (layout '${layout}' reads u ${shapeText(u.shape)} as ${read})`,
+      `shape ${shapeText(A.shape)}`,
+    );
+  }
   const state = A.shape[1];
   const isVariable = (x: Tensor): boolean => x.shape.length === 4 + parts.length;
   const groupsAxis = layout === 'time-first' ? 2 : 1;
@@ -110,8 +118,18 @@ function shapeOfScan(
       const wanted =
         layout === 'time-first' ? [batch, length, groups, state] : [batch, groups, state, length];
       requireShape(name, x, [...wanted, ...parts]);
-    } else {
+    } else if (x.shape.length === 2 + parts.length) {
       requireShape(name, x, [dim, state, ...parts]);
+    } else {
+      const variable =
+        layout === 'time-first'
+          ? order('batch', 'length', 'groups', 'state')
+          : order('batch', 'groups', 'state', 'length');
+      throw check.rangeError(
+        name,
+        `of axes ${order('dim', 'state')}, or ${variable} where it varies in time`,
+        `shape ${shapeText(x.shape)}`,
+      );
     }
   }
   if (input.D) requireShape('D', input.D, [dim]);

@@ -54,6 +54,8 @@ export function transpose(x: Tensor, permutation?: readonly number[]): Tensor {
   const rank = x.shape.length;
   if (permutation === undefined && rank < 2)
     throw check.rangeError('x of transpose', 'of at least two axes', shapeText(x.shape));
+  if (permutation !== undefined && !Array.isArray(permutation))
+    throw check.typeError('permutation', 'a list of all axes in their new order', permutation);
   const order =
     permutation === undefined
       ? x.shape.map((_, i) => (i < rank - 2 ? i : 2 * rank - 3 - i))
