@@ -16,11 +16,13 @@ import { axisOf, record } from './op.js';
  */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   requireTensor('x of reshape', x);
+  const given: unknown = shape;
+  if (!Array.isArray(given)) throw check.typeError('shape', 'a list of sizes', shape);
   const others = sizeOf(shape.filter((each) => each !== -1));
   const to = shape.map((each) => (each === -1 ? (others === 0 ? 0 : x.size / others) : each));
-  if (sizeOf(to) !== x.size || shape.filter((each) => each === -1).length > 1)
+  const whole = to.every((each) => Number.isInteger(each) && each >= 0);
+  if (!whole || sizeOf(to) !== x.size || shape.filter((each) => each === -1).length > 1)
     throw check.rangeError('shape', `of the ${x.size} elements of ${shapeText(x.shape)}`, shapeText(shape));
-  to.forEach((each, i) => check.nonNegativeInteger(`shape[${i}]`, each));
   return record(
     'reshape',
     [x],
