@@ -35,8 +35,19 @@
 
 #if defined(_MSC_VER)
 #define SOFTLANE_INLINE __forceinline
+#define SOFTLANE_APART __declspec(noinline)
 #else
+#define SOFTLANE_APART __attribute__((noinline))
 #define SOFTLANE_INLINE inline __attribute__((always_inline))
+#endif
+
+/// Before a loop of a few scalar steps beside a vector loop: compilers would write every step out, for nothing.
+#if defined(__GNUC__) && !defined(__clang__)
+#define SOFTLANE_ROLLED _Pragma("GCC unroll 1")
+#elif defined(__clang__)
+#define SOFTLANE_ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define SOFTLANE_ROLLED
 #endif
 
 #if SOFTLANE_RANK == 3

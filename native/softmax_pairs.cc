@@ -12,6 +12,7 @@
 // length (the reference errs by 1e-3 to 7e-2 at 64 Mi elements); 1/T is a float32 sum of two terms; -infinity is exact.
 #include "dispatch.h"
 #include "span.h"
+#include "staged.h"
 
 namespace softlane::ISA {
 
@@ -162,7 +163,7 @@ bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* bl
   bool plain = true;
   withStorage(in, [&](auto storage) {
     using In = decltype(storage);
-    withPrecision<false, In>(form, [&](auto vector, auto precision) {
+    withPrecision<In>(form, [&](auto vector, auto precision) {
       using V = decltype(vector);
       const ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
       const In* p = static_cast<const In*>(x);
@@ -181,12 +182,17 @@ bool reduce_ext(const void* x, Dtype in, size_t n, const ExpForm& form, Pair* bl
 
 void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double exponent,
                const Affine& affine) {
-  withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
+  if (isCross(in, out))
+    return stage(x, in, y, out, n, false, [&](const void* p, Dtype from, void* q, Dtype to, size_t count) {
+      scale_ext(p, from, q, to, count, form, exponent, affine);
+    });
+  withInOut<false>(in, out, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     ExtOf<V, Exponential<V, decltype(precision)::value>> ext(form);
     ext.e.multiply(V::set(S(affine.factor)));
-    const V offset = V::set(S(affine.offset)), top = V::set(S(exponent));
+    // Adding -0 changes nothing, no sign either.
+    const V offset = V::set(affine.offset != 0 ? S(affine.offset) : S(-0.0)), top = V::set(S(exponent));
     const auto run = [&](auto one) {
       mapSpan<V>(static_cast<const decltype(from)*>(x), static_cast<decltype(to)*>(y), n, affine.stream, one);
     };
@@ -199,8 +205,8 @@ void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
         return scalePow2(m, k - top);
       };
       // A negative factor cannot take the plain path, which drops signs.
-      if (affine.offset != 0) run([&](V v) { return careful(v) + offset; });
-      else if (V::hasScalef && (form.clamp || affine.factor < 0)) run(careful);
+      if (affine.offset != 0 || (V::hasScalef && (form.clamp || affine.factor < 0)))
+        run([&](V v) { return careful(v) + offset; });
       else run([&](V v) { return relative.at(v); });
     });
   });
@@ -208,7 +214,11 @@ void scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
 
 void log_scale_ext(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double logSum,
                    bool stream) {
-  withInOut<false>(in, out, form, [&](auto vector, auto from, auto to, auto) {
+  if (isCross(in, out))
+    return stage(x, in, y, out, n, false, [&](const void* p, Dtype from, void* q, Dtype to, size_t count) {
+      log_scale_ext(p, from, q, to, count, form, logSum, stream);
+    });
+  withInOut<false>(in, out, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const Quotient<V> quotient(form);

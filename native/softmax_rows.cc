@@ -5,6 +5,7 @@
 // horizontal step; the left-over rows take the same path with empty lanes, so a row's bits do not depend on the batch.
 #include "dispatch.h"
 #include "span.h"
+#include "staged.h"
 
 namespace softlane::ISA {
 
@@ -18,6 +19,37 @@ struct RowEnd {
   double emptyRow;
   bool stream;
 };
+
+/// Rows become columns, one row a lane; functions of their own, of which every kernel of the type has the same.
+template <class V, class In>
+SOFTLANE_APART void turnIn(const In* x, size_t stride, size_t rows, size_t cols, V* column) {
+  constexpr size_t L = V::lanes;
+  V tile[L];
+  for (size_t c = 0; c < cols; c += L) {
+    for (size_t r = 0; r < L; r++) {
+      const In* p = x + r * stride + c;
+      tile[r] = r >= rows ? V::set(0) : cols - c >= L ? V::load(p) : V::load(p, cols - c, 0);
+    }
+    transpose(tile);
+    for (size_t j = 0; j < L; j++) column[c + j] = tile[j];
+  }
+}
+
+/// And back.
+template <class V, class Out>
+SOFTLANE_APART void turnOut(const V* column, Out* y, size_t stride, size_t rows, size_t cols) {
+  constexpr size_t L = V::lanes;
+  V tile[L];
+  for (size_t c = 0; c < cols; c += L) {
+    for (size_t j = 0; j < L; j++) tile[j] = column[c + j];
+    transpose(tile);
+    for (size_t r = 0; r < rows; r++) {
+      Out* q = y + r * stride + c;
+      if (cols - c >= L) tile[r].store(q);
+      else tile[r].store(q, cols - c);
+    }
+  }
+}
 
 template <class V, class E, class In, class Out, bool Unit>
 struct RowKernel {
@@ -78,16 +110,9 @@ struct RowKernel {
 
   /// `rows` <= L rows of at most kTransposed columns, each row in a lane.
   SOFTLANE_INLINE void transposed(const In* x, size_t strideX, Out* y, size_t strideY, size_t rows, size_t cols) const {
-    V column[kTransposed + L], tile[L];
+    V column[kTransposed + L];
     V mu = V::set(lowest<S>()), sum = V::set(0);
-    for (size_t c = 0; c < cols; c += L) {
-      for (size_t r = 0; r < L; r++) {
-        const In* p = x + r * strideX + c;
-        tile[r] = r >= rows ? V::set(0) : cols - c >= L ? V::load(p) : V::load(p, cols - c, 0);
-      }
-      transpose(tile);
-      for (size_t j = 0; j < L; j++) column[c + j] = tile[j];
-    }
+    turnIn(x, strideX, rows, cols, column);
     for (size_t c = 0; c < cols; c++) mu = max(column[c], mu);
     const V shift = shiftOf(mu);
     for (size_t c = 0; c < cols; c++) {
@@ -105,20 +130,25 @@ struct RowKernel {
       const V factor = selectZero(sum, V::set(S(end.emptyRow)), V::set(1) / sum);
       for (size_t c = 0; c < cols; c++) column[c] = column[c] * factor;
     }
-    for (size_t c = 0; c < cols; c += L) {
-      for (size_t j = 0; j < L; j++) tile[j] = column[c + j];
-      transpose(tile);
-      for (size_t r = 0; r < rows; r++) {
-        Out* q = y + r * strideY + c;
-        if (cols - c >= L) tile[r].store(q);
-        else tile[r].store(q, cols - c);
-      }
-    }
+    turnOut(column, y, strideY, rows, cols);
   }
 };
 
 void softmax_rows(const Rows& m, const ExpForm& form, bool log, double emptyRow, bool transposed, bool stream) {
-  withInOut<false>(m.in, m.out, form, [&](auto vector, auto from, auto to, auto precision) {
+  if (isCross(m.in, m.out)) {
+    alignas(64) float buffer[kBlock];
+    const size_t group = transposed ? kBlock / kTransposed : 1;
+    for (size_t r = 0; r < m.rows; r += group) {
+      const size_t rows = m.rows - r < group ? m.rows - r : group;
+      for (size_t i = 0; i < rows; i++)
+        convert(static_cast<const char*>(m.x) + (r + i) * m.strideX * 2, m.in, buffer + i * m.cols, Dtype::f32, m.cols);
+      softmax_rows(
+          {buffer, static_cast<char*>(m.y) + r * m.strideY * 2, rows, m.cols, m.cols, m.strideY, Dtype::f32, m.out},
+          form, log, emptyRow, transposed, stream);
+    }
+    return;
+  }
+  withInOut<false>(m.in, m.out, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using In = decltype(from);
     using Out = decltype(to);

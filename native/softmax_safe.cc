@@ -10,6 +10,7 @@
 // 4096 and float64 between blocks. NaN is not looked for: e^NaN is NaN and shows in the sum.
 #include "dispatch.h"
 #include "span.h"
+#include "staged.h"
 
 namespace softlane::ISA {
 
@@ -30,10 +31,10 @@ struct Shifted {
 };
 
 /// Calls body(Shifted, V{}, In{}) for what the form asks.
-template <bool Wide, class Body>
+template <class Body>
 SOFTLANE_INLINE void withShifted(Dtype in, const ExpForm& form, Body body) {
   withStorage(in, [&](auto from) {
-    withPrecision<Wide, decltype(from)>(form, [&](auto vector, auto precision) {
+    withPrecision<decltype(from)>(form, [&](auto vector, auto precision) {
       withFlag(form.unit, [&](auto unit) {
         using V = decltype(vector);
         Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form);
@@ -73,11 +74,11 @@ SOFTLANE_INLINE typename V::Scalar finiteMaximum(const In* p, size_t n) {
 
 /// What both reductions below do: for each block its maximum (or mu, where `tops` is null), then sum(p, length) with and,
 /// if it did not come out finite, without the clamp. False if any block needed it.
-template <bool Wide, class Body>
+template <class Body>
 SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops,
                                   double* sums, bool clamp, Body body) {
   bool plain = !clamp;
-  withShifted<Wide>(in, form, [&](auto& shifted, auto vector, auto from) {
+  withShifted(in, form, [&](auto& shifted, auto vector, auto from) {
     using V = decltype(vector);
     using In = decltype(from);
     shifted.subtract(typename V::Scalar(mu));
@@ -101,69 +102,85 @@ SOFTLANE_INLINE bool reduceBlocks(const void* x, Dtype in, size_t n, const ExpFo
 }
 
 bool exp_sum(const void* x, Dtype in, size_t n, const ExpForm& form, double mu, double* tops, double* sums) {
-  return reduceBlocks<true>(x, in, n, form, mu, tops, sums, false,
-                            [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
-                              using V = decltype(vector);
-                              constexpr bool Clamp = decltype(clamp)::value;
-                              return sumSpan<V>(
-                                  length, [&](size_t i) { return shifted.template exp<Clamp>(V::load(p + i)); },
-                                  [&](size_t i, size_t rest) {
-                                    return shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
-                                  });
+  if (isWide(in, form)) {
+    double buffer[kBlock];
+    bool plain = true;
+    eachBlock(n, [&](size_t start, size_t length, size_t b) {
+      widen(static_cast<const char*>(x) + start * sizeOf(in), in, buffer, length);
+      plain = exp_sum(buffer, Dtype::f64, length, form, mu, tops ? tops + b : nullptr, sums + b) && plain;
+    });
+    return plain;
+  }
+  return reduceBlocks(x, in, n, form, mu, tops, sums, false,
+                      [&](const auto& shifted, auto vector, const auto* p, size_t, size_t length, auto clamp) {
+                        using V = decltype(vector);
+                        constexpr bool Clamp = decltype(clamp)::value;
+                        return sumSpan<V>(
+                            length, [&](size_t i) { return shifted.template exp<Clamp>(V::load(p + i)); },
+                            [&](size_t i, size_t rest) {
+                              return shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
                             });
+                      });
 }
 
 /// y is float32 (float64 for float64 input) whatever the storage of x: a 16-bit y would be rounded twice. In place, x is
 /// gone after the first try: the clamp is taken at once.
 bool exp_store_sum(const void* x, Dtype in, void* y, size_t n, const ExpForm& form, double mu, double* tops,
                    double* sums) {
-  return reduceBlocks<false>(
-      x, in, n, form, mu, tops, sums, x == y,
-      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
-        using V = decltype(vector);
-        constexpr bool Clamp = decltype(clamp)::value;
-        auto* q = static_cast<typename V::Scalar*>(y) + start;
-        return sumSpan<V>(
-            length,
-            [&](size_t i) {
-              V e = shifted.template exp<Clamp>(V::load(p + i));
-              e.store(q + i);
-              return e;
-            },
-            [&](size_t i, size_t rest) {
-              V e = shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
-              e.store(q + i, rest);
-              return e;
-            });
-      });
+  return reduceBlocks(x, in, n, form, mu, tops, sums, x == y,
+                      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto clamp) {
+                        using V = decltype(vector);
+                        constexpr bool Clamp = decltype(clamp)::value;
+                        auto* q = static_cast<typename V::Scalar*>(y) + start;
+                        return sumSpan<V>(
+                            length,
+                            [&](size_t i) {
+                              V e = shifted.template exp<Clamp>(V::load(p + i));
+                              e.store(q + i);
+                              return e;
+                            },
+                            [&](size_t i, size_t rest) {
+                              V e = shifted.template exp<Clamp>(V::load(p + i, rest, -__builtin_inff()));
+                              e.store(q + i, rest);
+                              return e;
+                            });
+                      });
 }
 
 /// For the entropy: per block the maximum, the sum, and sum_i a_i e^a_i. a is clamped so that -infinity gives 0.
 void exp_moments(const void* x, Dtype in, size_t n, const ExpForm& form, double* tops, double* sums, double* weighted) {
-  reduceBlocks<false>(x, in, n, form, 0, tops, sums, true,
-                      [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
-                        using V = decltype(vector);
-                        const V floor = V::set(-1e4f);
-                        V w = V::set(0);
-                        const auto term = [&](V v) {
-                          V e = shifted.template exp<true>(v);
-                          w = fma(max(floor, shifted.argument(v)), e, w);
-                          return e;
-                        };
-                        const V sum = sumSpan<V>(
-                            length, [&](size_t i) { return term(V::load(p + i)); },
-                            [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); });
-                        weighted[start / kBlock] = reduceAdd(w);
-                        return sum;
-                      });
+  reduceBlocks(x, in, n, form, 0, tops, sums, true,
+               [&](const auto& shifted, auto vector, const auto* p, size_t start, size_t length, auto) {
+                 using V = decltype(vector);
+                 const V floor = V::set(-1e4f);
+                 V w = V::set(0);
+                 const auto term = [&](V v) {
+                   V e = shifted.template exp<true>(v);
+                   w = fma(max(floor, shifted.argument(v)), e, w);
+                   return e;
+                 };
+                 const V sum = sumSpan<V>(
+                     length, [&](size_t i) { return term(V::load(p + i)); },
+                     [&](size_t i, size_t rest) { return term(V::load(p + i, rest, -__builtin_inff())); });
+                 weighted[start / kBlock] = reduceAdd(w);
+                 return sum;
+               });
 }
 
 void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu,
                const Affine& affine) {
-  withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto precision) {
+  if (isWide(in, form) || isCross(in, out)) {
+    const bool wide = isWide(in, form);
+    const Affine inner{affine.factor, affine.offset, affine.stream && !wide};
+    return stage(x, in, y, out, n, wide, [&](const void* p, Dtype from, void* q, Dtype to, size_t count) {
+      exp_scale(p, from, q, to, count, form, mu, inner);
+    });
+  }
+  withInOut<false>(in, out, [&](auto vector, auto from, auto to, auto precision) {
     using V = decltype(vector);
     using S = typename V::Scalar;
-    const V offset = V::set(S(affine.offset));
+    const V offset =
+        V::set(affine.offset != 0 ? S(affine.offset) : S(-0.0));  // adding -0 changes nothing, no sign either
     withFlag(form.unit, [&](auto unit) {
       Shifted<V, Exponential<V, decltype(precision)::value>, decltype(unit)::value> shifted(form);
       shifted.subtract(S(mu));
@@ -174,8 +191,8 @@ void exp_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpF
           return decltype(moved)::value ? p + offset : p;
         });
       };
-      if (affine.offset != 0) run(Flag<true>{}, Flag<true>{});
-      else if (form.clamp || affine.factor < 0 || !V::hasScalef) run(Flag<true>{}, Flag<false>{});  // a sign must stay
+      // A negative factor needs the clamp, which leaves signs alone.
+      if (affine.offset != 0 || (V::hasScalef && (form.clamp || affine.factor < 0))) run(Flag<true>{}, Flag<true>{});
       else run(Flag<!V::hasScalef>{}, Flag<false>{});
     });
   });
@@ -194,7 +211,13 @@ void scale(const void* x, void* y, Dtype out, size_t n, const Affine& affine) {
 
 void log_scale(const void* x, Dtype in, void* y, Dtype out, size_t n, const ExpForm& form, double mu, double logSum,
                bool stream) {
-  withInOut<true>(in, out, form, [&](auto vector, auto from, auto to, auto) {
+  if (isWide(in, form) || isCross(in, out)) {
+    const bool wide = isWide(in, form);
+    return stage(x, in, y, out, n, wide, [&](const void* p, Dtype from, void* q, Dtype to, size_t count) {
+      log_scale(p, from, q, to, count, form, mu, logSum, stream && !wide);
+    });
+  }
+  withInOut<false>(in, out, [&](auto vector, auto from, auto to, auto) {
     using V = decltype(vector);
     using S = typename V::Scalar;
     const V half = V::set(0.5f), shift = V::set(S(mu) * S(-0.5)), scale = V::set(S(2 * form.inverse)),

@@ -98,23 +98,21 @@ template <Dtype P>
 struct PrecisionTag {
   static constexpr Dtype value = P;
 };
-template <bool Wide, class In, class Body>
+template <class In, class Body>
 SOFTLANE_INLINE void withPrecision(const ExpForm& form, Body body) {
   if constexpr (sizeof(In) == 8) {
     body(F64{}, PrecisionTag<Dtype::f64>{});
   } else {
-    if constexpr (Wide) {
-      if (form.wide) return body(F64{}, PrecisionTag<Dtype::f64>{});
-    }
     if (form.precision == Dtype::bf16) body(F32{}, PrecisionTag<Dtype::bf16>{});
     else if (form.precision == Dtype::f16) body(F32{}, PrecisionTag<Dtype::f16>{});
     else body(F32{}, PrecisionTag<Dtype::f32>{});
   }
 }
 
-/// Calls body(V{}, In{}, Out{}, precision tag); Wide: with the float64 variant that form.wide asks for. float64 is read and written only by float64.
-template <bool Wide, class Body>
-SOFTLANE_INLINE void withInOut(Dtype in, Dtype out, const ExpForm& form, Body body) {
+/// Calls body(V{}, In{}, Out{}, precision tag). float64 is read and written only by float64. Cross: with code for reading one
+/// 16-bit type and writing the other; without it, such calls must have been staged (staged.h).
+template <bool Cross, class Body>
+SOFTLANE_INLINE void withInOut(Dtype in, Dtype out, Body body) {
   withStorage(in, [&](auto from) {
     using In = decltype(from);
     if constexpr (sizeof(In) == 8) {
@@ -122,13 +120,9 @@ SOFTLANE_INLINE void withInOut(Dtype in, Dtype out, const ExpForm& form, Body bo
     } else {
       withStorage(out, [&](auto to) {
         using Out = decltype(to);
-        if constexpr (sizeof(Out) < 8) {
-          if constexpr (Wide) {
-            if (form.wide) return body(F64{}, from, to, PrecisionTag<Dtype::f64>{});
-          }
-          constexpr Dtype precision = sizeof(Out) == 4 ? Dtype::f32 : __is_same(Out, bf16) ? Dtype::bf16 : Dtype::f16;
-          body(F32{}, from, to, PrecisionTag<precision>{});
-        }
+        if constexpr (sizeof(Out) == 4) body(F32{}, from, to, PrecisionTag<Dtype::f32>{});
+        else if constexpr (sizeof(Out) == 2 && (Cross || sizeof(In) == 4 || __is_same(In, Out)))
+          body(F32{}, from, to, PrecisionTag < __is_same(Out, bf16) ? Dtype::bf16 : Dtype::f16 > {});
       });
     }
   });

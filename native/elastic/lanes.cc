@@ -98,40 +98,37 @@ class Lanes {
     V diagonal = V::load(row + columns.begin * L), least = outside, yBefore = V::set(0);
     if constexpr (!Many && C::kBefore) yBefore = V::load(y + columns.begin * int64_t(L) - int64_t(L));
 
+    const auto inBand = [&](int r, int64_t j) {
+      return Rows == 1 && !job.low ? true : j >= job.low[i + r] && j <= job.high[i + r];
+    };
+    const auto compute = [&](int r, size_t j, V now, V aux, V corner, V above, V leftward) {
+      if constexpr (Many) {
+        ManyPoint<V> p;
+        p.channels = job.channels;
+        p.strideX = p.strideY = L;
+        p.x_ = x + (i + r) * stride;
+        p.y_ = y + j * stride;
+        p.xBefore_ = p.x_ - stride;
+        p.yBefore_ = p.y_ - stride;
+        return at(p, i + r, j, xsAux[r], aux, minimum, corner, above, leftward);
+      } else {
+        OnePoint<V> p;
+        p.x_ = xs[r];
+        p.y_ = now;
+        if constexpr (C::kBefore) {
+          p.xBefore_ = xsBefore[r];
+          p.yBefore_ = yBefore;
+        }
+        return at(p, i + r, j, xsAux[r], aux, minimum, corner, above, leftward);
+      }
+    };
     const auto column = [&](size_t j, auto full) {
-      V up = V::load(row + (j + 1) * L), above = up, corner = diagonal, now, aux;
+      V up = V::load(row + (j + 1) * L), above = up, corner = diagonal, now = outside, aux = outside;
       if constexpr (!Many) now = V::load(y + j * L);
       if constexpr (C::kAux) aux = V::load(yAux + j * L);
       for (int r = 0; r < Rows; r++) {
-        V value;
-        const auto compute = [&] {
-          if constexpr (Many) {
-            ManyPoint<V> p;
-            p.channels = job.channels;
-            p.strideX = p.strideY = L;
-            p.x_ = x + (i + r) * stride;
-            p.y_ = y + j * stride;
-            p.xBefore_ = p.x_ - stride;
-            p.yBefore_ = p.y_ - stride;
-            value = at(p, i + r, j, xsAux[r], aux, minimum, corner, above, leftOf[r]);
-          } else {
-            OnePoint<V> p;
-            p.x_ = xs[r];
-            p.y_ = now;
-            if constexpr (C::kBefore) {
-              p.xBefore_ = xsBefore[r];
-              p.yBefore_ = yBefore;
-            }
-            value = at(p, i + r, j, xsAux[r], aux, minimum, corner, above, leftOf[r]);
-          }
-        };
-        if constexpr (decltype(full)::value) {
-          compute();
-        } else if (int64_t(j) >= job.low[i + r] && int64_t(j) <= job.high[i + r]) {
-          compute();
-        } else {
-          value = outside;
-        }
+        const bool in = decltype(full)::value || inBand(r, int64_t(j));
+        const V value = in ? compute(r, j, now, aux, corner, above, leftOf[r]) : outside;
         corner = leftOf[r];
         leftOf[r] = value;
         above = value;
@@ -141,9 +138,12 @@ class Lanes {
       above.store(row + (j + 1) * L);
       if constexpr (!Min::kSoft && !C::kMaximises) least = min(least, above);
     };
-    for (int64_t j = columns.begin; j < columns.end; j++) {  // once to the right, once to the left: the code is large
-      const int64_t stop = j >= columns.fullBegin ? columns.fullEnd : j;
-      for (; j < stop; j++) column(size_t(j), True{});
+    // Whole columns and those at the edges of a band: the code is large, so a row alone does with one of the two.
+    for (int64_t j = columns.begin; j < columns.end; j++) {
+      if constexpr (Rows > 1) {
+        const int64_t stop = j >= columns.fullBegin ? columns.fullEnd : j;
+        for (; j < stop; j++) column(size_t(j), True{});
+      }
       if (j < columns.end) column(size_t(j), False{});
     }
 

@@ -75,6 +75,7 @@ struct Wave {
   V inBand(V value, int64_t d, int64_t i, int64_t last) const {
     S each[L];
     value.store(each);
+    SOFTLANE_ROLLED
     for (int64_t k = 0; k < int64_t(L); k++) {
       const int64_t row = i + k, column = d - row;
       if (row > last || column < job.low[row] || column > job.high[row]) each[k] = outside;
@@ -109,6 +110,7 @@ struct Wave {
           value.store(each);
           const int64_t count = last - i + 1 < int64_t(L) ? last - i + 1 : int64_t(L);
           S* at = static_cast<S*>(job.table) + i * m + (d - i);
+          SOFTLANE_ROLLED
           for (int64_t k = 0; k < count; k++) at[k * (m - 1)] = each[k];
         }
         if (job.history) {
@@ -236,6 +238,7 @@ void back(const WaveBackward& job) {
           S nodes[V::lanes], diagonal[V::lanes];
           node.store(nodes);
           gd.store(diagonal);
+          SOFTLANE_ROLLED
           for (int64_t k = 0; k < count; k++) {
             const int64_t at = (i + k) * m + (d - i - k);
             if (job.occupancy) job.occupancy[at] = double(nodes[k]);
