@@ -3,8 +3,9 @@ import { BenchError } from '../../harness/errors.js';
 import type { AttentionKind } from './kind.js';
 import { linear } from './linear.js';
 import { prefix } from './prefix.js';
+import { soft } from './soft.js';
 
-export const KINDS: readonly AttentionKind[] = [linear, prefix];
+export const KINDS: readonly AttentionKind[] = [linear, prefix, soft];
 
 /**
  * The kinds of those names.

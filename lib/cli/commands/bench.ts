@@ -29,7 +29,7 @@ export function register(program: Command): void {
     )
     .option(
       '--kind <names>',
-      'attention: whole sequences of other kinds of attention, separated by commas: linear, pla',
+      'attention: whole sequences of other kinds of attention, separated by commas: linear, pla, soft',
     )
     .option('--filter <regex>', 'only the contenders for which "contender case isa" matches')
     .option('--budget <seconds>', 'end after about this time (default: 230, with --quick 25)', positiveNumber)

@@ -36,7 +36,7 @@ describe('kinds of attention', () => {
     const some = await question.plan({ isas, kinds: ['linear'], filter: /^softmax /, quick: true });
     expect(some.cases).toHaveLength(2);
     await expect(question.plan({ isas, kinds: ['cubic'] })).rejects.toThrow(
-      /unknown kind of attention "cubic"; there are: linear, pla/,
+      /unknown kind of attention "cubic"; there are: linear, pla, soft/,
     );
   });
 
