@@ -20,6 +20,23 @@ function stopAt(diagnostics) {
   process.exit(1);
 }
 
+/** Writes a file; code is indented by tabs, which are a third of its size less, but for the lines inside of a template. */
+function write(path, text) {
+  if (!path.endsWith('.js')) return ts.sys.writeFile(path, text);
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
+  const kept = new Set();
+  const visit = (node) => {
+    if (ts.isTemplateLiteralToken(node) || ts.isTemplateExpression(node)) {
+      const line = (at) => source.getLineAndCharacterOfPosition(at).line;
+      for (let i = line(node.getStart(source)) + 1; i <= line(node.end); i++) kept.add(i);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  const indented = (line, i) => (kept.has(i) ? line : line.replace(/^ +/, (s) => '\t'.repeat(s.length >> 2)));
+  return ts.sys.writeFile(path, text.split('\n').map(indented).join('\n'));
+}
+
 /** Compiles everything; returns the program, which knows what the entries export. */
 function compile() {
   const config = ts.getParsedCommandLineOfConfigFile(
@@ -34,7 +51,7 @@ function compile() {
   stopAt(ts.getPreEmitDiagnostics(types));
   stopAt(types.emit().diagnostics);
   const silent = { ...options, declaration: false, removeComments: true };
-  stopAt(ts.createProgram(fileNames, silent, undefined, types).emit().diagnostics);
+  stopAt(ts.createProgram(fileNames, silent, undefined, types).emit(undefined, write).diagnostics);
   return types;
 }
 
