@@ -7,8 +7,9 @@ import { question as elastic } from './elastic.js';
 import { question as gemm } from './gemm.js';
 import { question as scan } from './scan.js';
 import { question as softmax } from './softmax.js';
+import { question as train } from './train.js';
 
-export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm, attention, decode, scan];
+export const QUESTIONS: readonly Question[] = [softmax, elastic, gemm, attention, decode, scan, train];
 
 /** The list for people: a line per question. */
 export function questionLines(): string[] {

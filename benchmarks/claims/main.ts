@@ -6,6 +6,7 @@ import { measureLlmClaims } from './llm.js';
 import { measureScanClaims } from './scan.js';
 import { measureSequenceClaims } from './sequence.js';
 import { measureSoftmaxClaims } from './softmax.js';
+import { measureTrainClaims } from './train.js';
 
 /** Measures the claims of a family; `show` receives lines for the reader while it goes on. */
 type Family = (
@@ -20,6 +21,7 @@ const FAMILIES: Record<string, Family> = {
   llm: measureLlmClaims,
   scan: measureScanClaims,
   sequence: measureSequenceClaims,
+  train: measureTrainClaims,
 };
 
 /** Families with a shorter form of their runs. */

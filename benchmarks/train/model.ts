@@ -14,6 +14,7 @@ import {
   packedAttention,
   scope,
   tensor,
+  type Real,
   type Tensor,
 } from '../../lib/autograd/index.js';
 import { Philox } from '../../lib/random.js';
@@ -108,23 +109,43 @@ export function batchOf({ batch, length, vocabulary }: Sizes, seed: number): Bat
   return { inputs, targets };
 }
 
-/**
- * Floating-point operations of the matrix products of a step: those forward, and twice as many backward. Attention is
- * counted whole, though half of its scores are masked.
- */
-export function productFlops({ layers, width, hidden, vocabulary, batch, length }: Sizes): number {
-  const tokens = batch * length;
-  const projections = width * (3 * width + width + 2 * hidden);
-  const attention = 2 * length * width;
-  return 3 * 2 * tokens * (layers * (projections + attention) + width * vocabulary);
+/** A product of [m, k] and [k, n], which a step has `count` times forward, and twice as often backward. */
+export interface Product {
+  m: number;
+  n: number;
+  k: number;
+  count: number;
 }
 
-/** The step on the tape, with parameters and an optimizer of its own. */
-export function tapeStep(sizes: Sizes): (batch: Batch) => number {
+/** The matrix products of a step; those of attention whole, though half of the scores are masked. */
+export function productsOf({ layers, width, heads, hidden, vocabulary, batch, length }: Sizes): Product[] {
+  const m = batch * length;
+  const dim = width / heads;
+  return [
+    { m, n: 3 * width, k: width, count: layers },
+    { m, n: width, k: width, count: layers },
+    { m, n: hidden, k: width, count: layers },
+    { m, n: width, k: hidden, count: layers },
+    { m, n: vocabulary, k: width, count: 1 },
+    { m: length, n: length, k: dim, count: layers * batch * heads },
+    { m: length, n: dim, k: length, count: layers * batch * heads },
+  ];
+}
+
+/** Floating-point operations of the matrix products of a step, forward and backward. */
+export const productFlops = (sizes: Sizes): number =>
+  productsOf(sizes).reduce((sum, { m, n, k, count }) => sum + 3 * count * 2 * m * n * k, 0);
+
+/**
+ * The step on the tape, with parameters and an optimizer of its own.
+ *
+ * @param dtype 'f32' (default), or 'f64' for a reference
+ */
+export function tapeStep(sizes: Sizes, dtype: Real = 'f32'): (batch: Batch) => number {
   const { layers, heads, batch: rows, length } = sizes;
   const p: Record<string, Tensor> = {};
   for (const [name, { shape, data }] of Object.entries(parametersOf(sizes)))
-    p[name] = tensor(data, { shape, requiresGrad: true });
+    p[name] = tensor(dtype === 'f64' ? Float64Array.from(data) : data, { shape, requiresGrad: true });
   const optimizer = adam(p, { learningRate: LEARNING_RATE });
   const apply = (name: string, x: Tensor): Tensor => linear(x, p[`${name}.weight`], p[`${name}.bias`]);
   const norm = (name: string, x: Tensor): Tensor => layerNorm(x, p[`${name}.weight`], p[`${name}.bias`]);

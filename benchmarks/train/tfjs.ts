@@ -1,7 +1,7 @@
 /**
  * The same step in TensorFlow.js, in its own ops and with its own Adam, on one of its backends.
  */
-import type { Scalar, Tensor, Tensor2D, Variable } from '@tensorflow/tfjs-core';
+import type { Scalar, Tensor, Variable } from '@tensorflow/tfjs-core';
 import { messageOf } from '../harness/errors.js';
 import type { Tfjs } from '../peers/tfjs.js';
 import { LEARNING_RATE, parametersOf, type Batch, type Sizes } from './model.js';
@@ -9,20 +9,16 @@ import { LEARNING_RATE, parametersOf, type Batch, type Sizes } from './model.js'
 /** Backends of TensorFlow.js that run in Node without native code. */
 export type Backend = 'cpu' | 'wasm';
 
-const PACKAGES: Record<Backend, () => Promise<unknown>> = {
-  cpu: async () => import('@tensorflow/tfjs-backend-cpu'),
-  wasm: async () => import('@tensorflow/tfjs-backend-wasm'),
-};
-
 /**
- * Loads TensorFlow.js with a backend; `setBackend` chooses between several that are loaded.
+ * Loads TensorFlow.js with its gradients, which the package of the core alone lacks, and chooses a backend.
  *
  * @returns TensorFlow.js, or one line that says why it is left out
  */
 export async function loadBackend(backend: Backend): Promise<Tfjs | string> {
   try {
     const tf = await import('@tensorflow/tfjs-core');
-    await PACKAGES[backend]();
+    await import('@tensorflow/tfjs');
+    if (backend === 'wasm') await import('@tensorflow/tfjs-backend-wasm');
     if (!(await tf.setBackend(backend))) throw new Error('the backend did not start');
     return tf;
   } catch (error) {
@@ -52,7 +48,7 @@ export function tfjsStep(
   });
 
   const linear = (x: Tensor, weight: Tensor, bias?: Tensor): Tensor => {
-    const y = tf.matMul(x as Tensor2D, weight as Tensor2D, false, true);
+    const y = tf.matMul(x, weight, false, true);
     return bias ? tf.add(y, bias) : y;
   };
   const layer = (name: string, x: Tensor): Tensor => linear(x, p[`${name}.weight`], p[`${name}.bias`]);
@@ -76,10 +72,7 @@ export function tfjsStep(
     const indices = tf.tensor1d(inputs, 'int32');
     const looked =
       backend === 'wasm'
-        ? tf.matMul(
-            tf.cast(tf.oneHot(indices, vocabulary), 'float32') as Tensor2D,
-            p.characters as Tensor as Tensor2D,
-          )
+        ? tf.matMul(tf.cast(tf.oneHot(indices, vocabulary), 'float32'), p.characters)
         : tf.gather(p.characters, indices);
     let x = tf.reshape(tf.add(tf.reshape(looked, [rows, length, width]), p.positions), [
       rows * length,

@@ -16,11 +16,13 @@ describe('softlane bench', () => {
   it('lists the questions when none is named', async () => {
     const { code, stdout } = await softlane(['bench']);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^questions:\n( {2}(softmax|elastic|gemm|attention|decode|scan) +\S.*\n){6}$/);
+    expect(stdout).toMatch(
+      /^questions:\n( {2}(softmax|elastic|gemm|attention|decode|scan|train) +\S.*\n){7}$/,
+    );
   });
 
   it.each([
-    [['nope'], 'unknown question "nope"; there are: softmax, elastic, gemm, attention, decode, scan'],
+    [['nope'], 'unknown question "nope"; there are: softmax, elastic, gemm, attention, decode, scan, train'],
     [['softmax', '--sizes', 'many'], 'size "many" must be a whole number'],
     [['softmax', '--shapes', '3'], 'shape "3" must have the form ROWSxCOLS'],
     [['softmax', '--isa', 'avx9'], 'instruction set "avx9" is unknown or not available here; there are: '],
@@ -35,6 +37,7 @@ describe('softlane bench', () => {
     [['gemm', '--distribution', 'uniform-10'], 'the question gemm has no --distribution'],
     [['attention', '--shapes', '3x4'], 'the question attention has no --shapes'],
     [['decode', '--shapes', '3x4'], 'the question decode has no --shapes'],
+    [['train', '--sizes', '1Ki'], 'the question train has no --sizes'],
     [['scan', '--distribution', 'flat'], 'the question scan has no --distribution'],
     [['softmax', '--against', '/no/such.json'], 'cannot read /no/such.json: ENOENT'],
   ])('answers %j with one line', async (args, message) => {
@@ -272,7 +275,7 @@ describe('claims', () => {
     const { code, stdout, stderr } = await runNode(['dist/cjs/benchmarks/claims/main.js', ...args]);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toMatch(
-      /^claims: expected one of softmax, elastic, llm, scan, sequence \(--quick with sequence\), received [^\n]+\n$/,
+      /^claims: expected one of softmax, elastic, llm, scan, sequence, train \(--quick with sequence\), received [^\n]+\n$/,
     );
   });
 });
