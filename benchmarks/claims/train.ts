@@ -8,6 +8,7 @@ import { renderColumns } from '../../lib/report/columns.js';
 import { ceilingLines, measureCeilings } from '../harness/ceilings.js';
 import { messageOf } from '../harness/errors.js';
 import { describeMachine, machineLines } from '../harness/machine.js';
+import type { TimedRow } from '../harness/question.js';
 import type { ResultRow } from '../harness/results.js';
 import { runCases } from '../harness/run.js';
 import { peerName } from '../train/contenders.js';
@@ -38,6 +39,7 @@ export async function measureTrainClaims(
   for (const line of profileLines(isa)) show(line);
   const failures: string[] = [];
   const rows: ResultRow[] = [];
+  const best: ResultRow[] = [];
   try {
     // The tape by itself: beside TensorFlow.js every sample would begin with cold caches.
     for (const filter of [/^tape /, /^products /, /^tfjs /]) {
@@ -49,17 +51,26 @@ export async function measureTrainClaims(
         ceilings,
         signal,
         filter,
-        caseMs: 5000,
+        caseMs: 8000,
+        measure: { maxSamples: 200 },
         onCase: ({ label }) => show(`measured ${label}`),
       });
       failures.push(...done.flatMap((one) => one.failures.map((failure) => `${one.label}: ${failure}`)));
-      rows.push(...done.flatMap((one) => one.rows.map(({ result }) => result)));
+      const timed = done.flatMap((one) => one.rows);
+      rows.push(...timed.map(({ result }) => result));
+      best.push(...timed.map(atBest));
     }
   } catch (error) {
     failures.push(messageOf(error));
   }
   for (const table of summarise(rows)) show(`\n${table}`);
-  return { claims: trainClaims(rows), failures };
+  return { claims: trainClaims(best), failures };
+}
+
+/** A row of the shortest call instead of the median: what it is held against, a ceiling, is a best of many calls too. */
+function atBest({ result, measurement: { medianNs, minNs } }: TimedRow): ResultRow {
+  const { ofCeiling } = result;
+  return { ...result, medianNs: minNs, ...(ofCeiling && { ofCeiling: (ofCeiling * medianNs) / minNs }) };
 }
 
 /** Where the time of a step goes, by op. */
@@ -95,11 +106,11 @@ export function profileLines(isa: Isa, sizes = SIZES, steps = PROFILED_STEPS): s
 
 const measuredOr = (value: number): number | undefined => (Number.isFinite(value) ? value : undefined);
 
-/** The claims, from the rows of a run. */
+/** The claims, from rows of the shortest calls of a run. */
 export function trainClaims(rows: readonly ResultRow[]): Claim[] {
   const find = (name: string): ResultRow | undefined => rows.find(({ contender }) => contender === name);
   const tape = find('tape');
-  const name = '2 layers of 64, batch 24 x 128, one core';
+  const name = '2 layers of 64, batch 24 x 128, one core, calls at their best';
   const against = (backend: 'cpu' | 'wasm', atLeast: number): Claim => ({
     source: 'softlane',
     text: `training step, ${name}: TensorFlow.js on its ${backend} backend / tape`,
