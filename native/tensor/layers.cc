@@ -131,6 +131,67 @@ void tensorSoftmaxGrad(Run& run, In<Any> y, In<Any> g, Out<Any> out, size_t rows
   });
 }
 
+double tensorCrossEntropy(Run& run, In<Any> x, In<int32_t> targets, Maybe<Out<Any>> gradient, Out<double> losses,
+                          size_t rows, size_t cols, int32_t ignoreIndex, bool mean, size_t threads) {
+  const Dtype type = typeOf("logits", x);
+  require("logits", x, type, rows * cols);
+  require("gradient", gradient, type, rows * cols);
+  if (targets.length != rows)
+    throw rangeError("targets", std::to_string(rows) + " numbers", std::to_string(targets.length));
+  if (losses.length != rows)
+    throw rangeError("losses", std::to_string(rows) + " numbers", std::to_string(losses.length));
+  size_t counted = 0;
+  for (size_t r = 0; r < rows; r++) {
+    const int32_t target = targets.data[r];
+    if (target == ignoreIndex) continue;
+    if (target < 0 || size_t(target) >= cols)
+      throw rangeError("targets", "in [0, " + std::to_string(cols) + ") or ignoreIndex in every row",
+                       std::to_string(target) + " in row " + std::to_string(r));
+    counted++;
+  }
+  const double share = mean ? 1 / double(counted) : 1;
+  const size_t blocks = (rows + kRows - 1) / kRows;
+  tensor::share(run, blocks, kRows * cols, threads, [&](size_t begin, size_t end) {
+    const Scratch scratch((2 * kRows + (gradient.data ? 0 : kRows * cols)) * sizeOf(type));
+    for (size_t row = begin * kRows; row < std::min(end * kRows, rows); row += kRows) {
+      const size_t n = std::min(kRows, rows - row);
+      SoftmaxJob job{};
+      job.type = type;
+      job.x = at(x.data, type, row * cols);
+      job.y = gradient.data ? at(gradient.data, type, row * cols) : at(scratch.as<void>(), type, 2 * kRows);
+      job.rows = n;
+      job.cols = job.stride = job.limit = cols;
+      job.tops = scratch.as<void>();
+      job.factors = at(scratch.as<void>(), type, kRows);
+      kernels().tensor_softmax(job);
+      withType(type, [&](auto zero) {
+        using S = decltype(zero);
+        S* factors = static_cast<S*>(job.factors);
+        for (size_t i = 0; i < n; i++) {
+          const int32_t target = targets.data[row + i];
+          const bool counts = target != ignoreIndex;
+          const S* line = static_cast<const S*>(job.x) + i * cols;
+          losses.data[row + i] =
+              counts ? double(static_cast<const S*>(job.tops)[i]) - double(line[target]) - std::log(double(factors[i]))
+                     : 0;
+          factors[i] = counts ? S(factors[i] * share) : S(0);
+        }
+      });
+      if (!gradient.data) continue;
+      kernels().tensor_binary({type, TensorBinary::mul, job.y, job.factors, 1, 0, job.y, cols, n, cols, 1, cols});
+      withType(type, [&](auto zero) {
+        using S = decltype(zero);
+        for (size_t i = 0; i < n; i++)
+          if (targets.data[row + i] != ignoreIndex)
+            static_cast<S*>(job.y)[i * cols + targets.data[row + i]] -= S(share);
+      });
+    }
+  });
+  double total = 0;
+  for (size_t r = 0; r < rows; r++) total += losses.data[r];
+  return mean ? total * share : total;
+}
+
 void tensorLinear(Run& run, In<Any> x, In<Any> weight, Maybe<In<Any>> bias, Out<Any> out, size_t rows, size_t inputs,
                   size_t outputs, size_t threads) {
   const Dtype type = typeOf("x", x);
@@ -139,7 +200,7 @@ void tensorLinear(Run& run, In<Any> x, In<Any> weight, Maybe<In<Any>> bias, Out<
   require("bias", bias, type, outputs);
   require("out", out, type, rows * outputs);
   // The bias joins a block of rows while the cache has it.
-  const size_t block = 192, blocks = (rows + block - 1) / block;
+  const size_t block = 512, blocks = (rows + block - 1) / block;
   share(run, blocks, block * inputs * outputs / 16, threads, [&](size_t begin, size_t end) {
     const Scratch scratch(kMatmulScratch);
     for (size_t row = begin * block; row < std::min(end * block, rows); row += block) {

@@ -7,80 +7,6 @@
 namespace softlane::ISA {
 namespace {
 
-/// Sum of f(i, rest) over a row; f gives 0 in lanes past the end.
-template <class V, class F>
-SOFTLANE_INLINE double rowSum(size_t n, F f) {
-  constexpr size_t L = V::lanes;
-  return double(reduceAdd(sumSpan<V>(
-      n, [&](size_t i) { return f(i, L); }, f)));
-}
-
-template <class V>
-void norm(const NormJob& job) {
-  using S = typename V::Scalar;
-  const size_t n = job.cols;
-  const S *w = static_cast<const S*>(job.weight), *b = static_cast<const S*>(job.bias);
-  S* stats = static_cast<S*>(job.stats);
-  for (size_t r = 0; r < job.rows; r++) {
-    const S* x = static_cast<const S*>(job.x) + r * n;
-    S* y = static_cast<S*>(job.out) + r * n;
-    const S center =
-        job.centered ? S(rowSum<V>(n, [&](size_t i, size_t rest) { return part<V>(x + i, rest); }) / double(n)) : S(0);
-    const V mean = V::set(center);
-    const double square = rowSum<V>(n, [&](size_t i, size_t rest) {
-      const V v = part<V>(x + i, rest, center) - mean;  // lanes past the end hold the mean
-      return v * v;
-    });
-    const S rstd = S(1 / ::sqrt(square / double(n) + job.eps));
-    const V factor = V::set(rstd);
-    stats[2 * r] = center;
-    stats[2 * r + 1] = rstd;
-    eachVector<V>(n, [&](size_t i, size_t rest) {
-      V v = (part<V>(x + i, rest) - mean) * factor;
-      if (w) v = v * part<V>(w + i, rest);
-      if (b) v = v + part<V>(b + i, rest);
-      put(v, y + i, rest);
-    });
-  }
-}
-
-template <class V>
-void normBackward(const NormJob& job) {
-  using S = typename V::Scalar;
-  const size_t n = job.cols;
-  const S *w = static_cast<const S*>(job.weight), *stats = static_cast<const S*>(job.stats);
-  S *dw = static_cast<S*>(job.dWeight), *db = static_cast<S*>(job.dBias);
-  for (size_t r = 0; r < job.rows; r++) {
-    const S *x = static_cast<const S*>(job.x) + r * n, *g = static_cast<const S*>(job.g) + r * n;
-    S* dx = static_cast<S*>(job.out) + r * n;
-    const V mean = V::set(stats[2 * r]), rstd = V::set(stats[2 * r + 1]);
-    V first = V::set(0), second = V::set(0);
-    eachVector<V>(n, [&](size_t i, size_t rest) {
-      const V slope = part<V>(g + i, rest), hat = (part<V>(x + i, rest, stats[2 * r]) - mean) * rstd;
-      const V u = w ? slope * part<V>(w + i, rest) : slope;
-      first = first + u;
-      second = mulAdd(u, hat, second);
-      if (dw) put(mulAdd(slope, hat, part<V>(dw + i, rest)), dw + i, rest);
-      if (db) put(slope + part<V>(db + i, rest), db + i, rest);
-    });
-    const V level = V::set(job.centered ? S(double(reduceAdd(first)) / double(n)) : S(0)),
-            tilt = V::set(S(double(reduceAdd(second)) / double(n)));
-    if (!dx) continue;
-    eachVector<V>(n, [&](size_t i, size_t rest) {
-      const V slope = part<V>(g + i, rest), hat = (part<V>(x + i, rest) - mean) * rstd;
-      const V u = w ? slope * part<V>(w + i, rest) : slope;
-      put((u - level - hat * tilt) * rstd, dx + i, rest);
-    });
-  }
-}
-
-/// Columns of row r that count.
-template <class Job>
-SOFTLANE_INLINE size_t limitOf(const Job& job, size_t r) {
-  const size_t limit = job.growing ? job.limit + r : job.limit;
-  return limit < job.cols ? limit : job.cols;
-}
-
 /// Lane i: the largest lane of r[i].
 template <class V>
 SOFTLANE_INLINE V maxEach(V (&r)[V::lanes]) {
@@ -99,8 +25,123 @@ SOFTLANE_INLINE V sumRows(V (&r)[V::lanes]) {
   return r[0];
 }
 
+/// Adds a term to a sum, in parts of 64 vectors for the rounding of long ones; i is the element's index.
+template <class V>
+struct LongSum {
+  V total = V::set(0), before = V::set(0);
+  SOFTLANE_INLINE void add(size_t i, V term) {
+    if (i % (64 * size_t(V::lanes)) == 0) {
+      before = before + total;
+      total = term;
+    } else {
+      total = total + term;
+    }
+  }
+  SOFTLANE_INLINE V sum() const { return before + total; }
+};
+
 // As many rows as a vector has lanes go through every step together: a step that ends in one number a row is then a
 // vector's, and no row waits for another's chain of dependent instructions.
+template <class V>
+void norm(const NormJob& job) {
+  using S = typename V::Scalar;
+  constexpr size_t L = V::lanes;
+  const size_t n = job.cols;
+  const S *w = static_cast<const S*>(job.weight), *b = static_cast<const S*>(job.bias);
+  S* stats = static_cast<S*>(job.stats);
+  const V share = V::set(S(1 / double(n)));
+  for (size_t from = 0; from < job.rows; from += L) {
+    const size_t rows = job.rows - from < L ? job.rows - from : L;
+    const S* x = static_cast<const S*>(job.x) + from * n;
+    V r[L];
+    S means[L], factors[L];
+    for (size_t i = 0; i < L; i++) {
+      LongSum<V> sum;
+      if (i < rows && job.centered)
+        eachVector<V>(n, [&](size_t j, size_t rest) { sum.add(j, part<V>(x + i * n + j, rest)); });
+      r[i] = sum.sum();
+    }
+    (sumRows(r) * share).store(means);
+    for (size_t i = 0; i < L; i++) {
+      LongSum<V> sum;
+      const V mean = V::set(means[i]);
+      if (i < rows)
+        eachVector<V>(n, [&](size_t j, size_t rest) {
+          const V v = part<V>(x + i * n + j, rest, means[i]) - mean;  // lanes past the end hold the mean
+          sum.add(j, v * v);
+        });
+      r[i] = sum.sum();
+    }
+    (V::set(1) / sqrt(sumRows(r) * share + V::set(S(job.eps)))).store(factors);
+    for (size_t i = 0; i < rows; i++) {
+      const V mean = V::set(means[i]), factor = V::set(factors[i]);
+      S* y = static_cast<S*>(job.out) + (from + i) * n;
+      stats[2 * (from + i)] = means[i];
+      stats[2 * (from + i) + 1] = factors[i];
+      eachVector<V>(n, [&](size_t j, size_t rest) {
+        V v = (part<V>(x + i * n + j, rest) - mean) * factor;
+        if (w) v = v * part<V>(w + j, rest);
+        if (b) v = v + part<V>(b + j, rest);
+        put(v, y + j, rest);
+      });
+    }
+  }
+}
+
+template <class V>
+void normBackward(const NormJob& job) {
+  using S = typename V::Scalar;
+  constexpr size_t L = V::lanes;
+  const size_t n = job.cols;
+  const S* w = static_cast<const S*>(job.weight);
+  S *dw = static_cast<S*>(job.dWeight), *db = static_cast<S*>(job.dBias);
+  const V share = V::set(S(1 / double(n)));
+  for (size_t from = 0; from < job.rows; from += L) {
+    const size_t rows = job.rows - from < L ? job.rows - from : L;
+    const S *x = static_cast<const S*>(job.x) + from * n, *g = static_cast<const S*>(job.g) + from * n;
+    const S* stats = static_cast<const S*>(job.stats) + 2 * from;
+    V first[L], second[L];
+    S levels[L], tilts[L];
+    for (size_t i = 0; i < L; i++) {
+      LongSum<V> level, tilt;
+      if (i < rows) {
+        const S center = stats[2 * i];
+        const V mean = V::set(center), rstd = V::set(stats[2 * i + 1]);
+        eachVector<V>(n, [&](size_t j, size_t rest) {
+          const V slope = part<V>(g + i * n + j, rest), hat = (part<V>(x + i * n + j, rest, center) - mean) * rstd;
+          const V u = w ? slope * part<V>(w + j, rest) : slope;
+          level.add(j, u);
+          tilt.add(j, u * hat);
+          if (dw) put(mulAdd(slope, hat, part<V>(dw + j, rest)), dw + j, rest);
+          if (db) put(slope + part<V>(db + j, rest), db + j, rest);
+        });
+      }
+      first[i] = level.sum();
+      second[i] = tilt.sum();
+    }
+    (job.centered ? sumRows(first) * share : V::set(0)).store(levels);
+    (sumRows(second) * share).store(tilts);
+    if (!job.out) continue;
+    for (size_t i = 0; i < rows; i++) {
+      S* dx = static_cast<S*>(job.out) + (from + i) * n;
+      const V mean = V::set(stats[2 * i]), rstd = V::set(stats[2 * i + 1]), level = V::set(levels[i]),
+              tilt = V::set(tilts[i]);
+      eachVector<V>(n, [&](size_t j, size_t rest) {
+        const V slope = part<V>(g + i * n + j, rest), hat = (part<V>(x + i * n + j, rest) - mean) * rstd;
+        const V u = w ? slope * part<V>(w + j, rest) : slope;
+        put((u - level - hat * tilt) * rstd, dx + j, rest);
+      });
+    }
+  }
+}
+
+/// Columns of row r that count.
+template <class Job>
+SOFTLANE_INLINE size_t limitOf(const Job& job, size_t r) {
+  const size_t limit = job.growing ? job.limit + r : job.limit;
+  return limit < job.cols ? limit : job.cols;
+}
+
 template <class V>
 void softmax(const SoftmaxJob& job) {
   using S = typename V::Scalar;
@@ -123,20 +164,15 @@ void softmax(const SoftmaxJob& job) {
     }
     maxEach(r).store(tops);
     for (size_t i = 0; i < L; i++) {
-      V total = V::set(0), before = total;
+      LongSum<V> total;
       const V shift = V::set(tops[i]);
       if (i < rows)
         eachVector<V>(limitOf(job, from + i), [&](size_t j, size_t rest) {
           const V v = e.template expNonPositive<true>(part<V>(x + i * job.stride + j, rest, minus) - shift);
           if (!job.log) put(v, y + i * job.stride + j, rest);
-          if (j % (64 * L) == 0) {  // long sums in parts, for their rounding
-            before = before + total;
-            total = v;
-          } else {
-            total = total + v;
-          }
+          total.add(j, v);
         });
-      r[i] = before + total;
+      r[i] = total.sum();
     }
     const V sums = sumRows(r), none = V::set(0);
     const V factor = selectZero(sums, none, V::set(1) / sums);

@@ -33,6 +33,15 @@ const calls: Record<string, [(...inputs: Tensor[]) => Tensor, number[][]]> = {
   'causal softmax': [(x) => ag.softmax(x, { causal: true }), [[5, 130, 130]]],
   layerNorm: [(x, w, b) => ag.layerNorm(x, w, b), [[700, 130], [130], [130]]],
   rmsNorm: [(x, w) => ag.rmsNorm(x, w), [[700, 130], [130]]],
+  'cross-entropy': [
+    (x) =>
+      ag.crossEntropy(
+        x,
+        new Int32Array(700).map((_, i) => i % 130),
+        { reduction: 'none' },
+      ),
+    [[700, 130]],
+  ],
   attention: [(x) => ag.packedAttention(x, 4, { causal: true }), [[3, 100, 96]]],
   gather: [
     (x) =>

@@ -237,6 +237,12 @@ describe('gradients against central differences', () => {
             (x) => ag.crossEntropy(x, targets, { reduction, labelSmoothing }),
             [leaf([2, 2, 5], 1)],
           );
+      for (const labelSmoothing of [0, 0.1])
+        checkGradient(
+          (x) => ag.crossEntropy(x, new Int32Array(0), { reduction: 'sum', labelSmoothing }),
+          [leaf([0, 5], 1)],
+        );
+      expect(ag.crossEntropy(leaf([1, 5], 1), Int32Array.of(-100)).item()).toBeNaN();
     });
 
     test('norms', () => {

@@ -71,6 +71,22 @@ export interface CrossEntropyOptions {
   reduction?: 'mean' | 'sum' | 'none';
 }
 
+/** Losses and gradient with smoothed targets; returns the one that is reduced to. */
+function smoothed(
+  logits: Tensor,
+  targets: Int32Array,
+  losses: Float64Array,
+  gradient: Tensor | undefined,
+  o: { rows: number; cols: number } & Required<CrossEntropyOptions>,
+): number {
+  const out = o.reduction === 'none' ? losses.subarray(0, o.rows) : losses.subarray(0, 1);
+  native('crossEntropy')(
+    ...[logits.data, targets, out, gradient?.data, undefined, o.rows, o.cols, o.cols, logits.dtype],
+    ...[1, 'auto', o.labelSmoothing, o.ignoreIndex, o.reduction, 'zero', settings.threads],
+  );
+  return out[0];
+}
+
 /**
  * -sum_i q_i log softmax(logits)_i, q the target's distribution. Loss and gradient are formed in one call, so that a
  * training step reads the logits twice and stores no probabilities beside the gradient.
@@ -106,27 +122,22 @@ export function crossEntropy(logits: Tensor, targets: Int32Array, options?: Cros
     [logits],
     (context) => {
       if (context.recording) gradient = context.save(empty(logits.shape, logits.dtype));
-      const losses = new Float64Array(single ? 1 : rows);
-      native('crossEntropy')(
-        logits.data,
-        targets,
-        losses,
-        gradient?.data,
-        undefined,
-        rows,
-        cols,
-        cols,
-        logits.dtype,
-        1,
-        'auto',
-        labelSmoothing,
-        ignoreIndex,
-        reduction,
-        'zero',
-        settings.threads,
-      );
+      const losses = new Float64Array(Math.max(rows, 1));
+      const total =
+        labelSmoothing > 0
+          ? smoothed(logits, targets, losses, gradient, {
+              rows,
+              cols,
+              labelSmoothing,
+              ignoreIndex,
+              reduction,
+            })
+          : (native('tensorCrossEntropy')(
+              ...[logits.data, targets, gradient?.data, losses.subarray(0, rows)],
+              ...[rows, cols, ignoreIndex, reduction === 'mean', settings.threads],
+            ) as number);
       const y = empty(single ? [] : rowShape, logits.dtype);
-      y.data.set(losses);
+      y.data.set(single ? [total] : losses.subarray(0, rows));
       return y;
     },
     (g) => {
