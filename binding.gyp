@@ -68,7 +68,7 @@
       "sources": ["<!@(node tools/native.cjs sources bindings)"],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8"],
-      "cflags_cc": ["-Os"],  # one reader of arguments for each operation, none in a hurry
+      "cflags_cc": ["<!@(node tools/native.cjs flags bindings)"],  # a reader of arguments for each operation, none in a hurry
       "dependencies": ["<@(isas)"],
       # The pool's threads outlive every environment: the library must never be unloaded under them.
       "conditions": [["OS=='linux'", { "ldflags": ["-Wl,-z,nodelete", "-Wl,--exclude-libs,ALL", "-pthread"] }]]

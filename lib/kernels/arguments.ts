@@ -176,3 +176,16 @@ export function reals<T extends Reals = Reals>(
     throw check.rangeError(name, `${length} elements long`, x);
   return array;
 }
+
+/** Checks that a result shares no memory with an input: for calls of several steps, which read inputs after writing. */
+export function apart(
+  name: string,
+  out: ArrayBufferView,
+  inputs: Record<string, ArrayBufferView | undefined>,
+): void {
+  for (const [other, x] of Object.entries(inputs)) {
+    if (x?.buffer !== out.buffer) continue;
+    if (x.byteOffset < out.byteOffset + out.byteLength && out.byteOffset < x.byteOffset + x.byteLength)
+      throw check.rangeError(name, `apart from ${other} in memory`, 'overlapping arrays');
+  }
+}

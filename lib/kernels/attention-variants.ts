@@ -4,7 +4,7 @@
  */
 import * as check from '../check.js';
 import { type AsyncOptions } from '../native.js';
-import { allocate, reals } from './arguments.js';
+import { allocate, apart, reals } from './arguments.js';
 import type { Reals } from './arguments.js';
 import { CLAMP, VARIANT_NAMES, VARIANTS } from './attention-variant-table.js';
 import type { AttentionVariant, VariantParts } from './attention-variant-table.js';
@@ -165,6 +165,10 @@ function* forward<T extends Reals>(inputs: VariantInputs<T>, given: VariantOptio
   const r = ready(inputs, o);
   const size = r.values.length;
   const out = o.out === undefined ? undefined : reals<T>('out', o.out, r.n.type, size);
+  if (out) {
+    const { q, k, v, outGate, inGate, gamma, beta, decay, power } = r.inputs;
+    apart('out', out, { q, k, v, outGate, inGate, gamma, beta, decay, power });
+  }
   const { u, sums } = yield* numerators(r, out);
   if (sums) {
     const factors = inverses(r.parts, sums);

@@ -228,44 +228,35 @@ void addUp(Dtype real, const char* partials, size_t count, size_t length, double
   });
 }
 
-/// Varying dB or dC: the blocks of each group in order, into the layout of the call.
+/// Varying dB or dC: the blocks of each group in order, some steps at a time, into the layout of the call.
 void addGroups(const ScanCall& call, const std::vector<ScanBlock>& blocks, const char* partials, double factor,
                void* to) {
   const size_t N = call.states, parts = call.parts(), L = call.length, G = call.groups, numbers = N * parts;
-  std::vector<char> line(numbers * 8);
-  for (size_t first = 0; first < blocks.size();) {
-    size_t last = first;
-    while (last < blocks.size() && blocks[last].row == blocks[first].row && blocks[last].group == blocks[first].group)
-      last++;
+  const size_t lanes = kernels().scan_lanes(call.real), width = (N + lanes - 1) / lanes * lanes;
+  const bool channels = call.layout == ScanLayout::channelsFirst;
+  const Scratch tile(kCheckpoint * width * sizeOf(call.real));
+  std::memset(tile.as<char>(), 0, kCheckpoint * width * sizeOf(call.real));
+  for (size_t first = 0, last; first < blocks.size(); first = last) {
     const size_t row = blocks[first].row, group = blocks[first].group;
-    for (size_t t = 0; t < L; t++)
-      byType(call.real, [&](auto zero) {
-        using S = decltype(zero);
-        S* sums = reinterpret_cast<S*>(line.data());
-        std::fill(sums, sums + numbers, S(0));
-        for (size_t k = first; k < last; k++) {
-          const S* from = reinterpret_cast<const S*>(partials) + (k * L + t) * numbers;
-          for (size_t i = 0; i < numbers; i++) sums[i] += from[i];
-        }
-        for (size_t i = 0; i < numbers; i++) sums[i] *= S(factor);
-        for (size_t part = 0; part < parts; part++) {
-          const bool channels = call.layout == ScanLayout::channelsFirst;
-          const size_t offset = channels ? (row * G + group) * N * L * parts + t * parts + part
-                                         : ((row * L + t) * G + group) * numbers + part;
-          // One row of states, from `parts` apart in the sums: as a column of the matrix that the gradient is.
-          S apart[256];
-          for (size_t n = 0; n < N; n += 256) {
-            const size_t count = std::min<size_t>(256, N - n);
-            for (size_t i = 0; i < count; i++) apart[i] = sums[(n + i) * parts + part];
-            for (size_t i = 0; i < count; i++)
-              kernels().convert(
-                  apart + i, call.real,
-                  static_cast<char*>(to) + (offset + (n + i) * (channels ? L * parts : parts)) * sizeOf(call.storage),
-                  call.storage, 1);
-          }
-        }
-      });
-    first = last;
+    for (last = first; last < blocks.size() && blocks[last].row == row && blocks[last].group == group;) last++;
+    for (size_t t = 0; t < L; t += kCheckpoint)
+      for (size_t part = 0; part < parts; part++) {
+        const size_t steps = std::min(kCheckpoint, L - t);
+        byType(call.real, [&](auto zero) {
+          using S = decltype(zero);
+          for (size_t i = 0; i < steps; i++)
+            for (size_t n = 0; n < N; n++) {
+              S sum = 0;
+              for (size_t k = first; k < last; k++)
+                sum += reinterpret_cast<const S*>(partials)[(k * L + t + i) * numbers + n * parts + part];
+              tile.as<S>()[i * width + n] = sum * S(factor);
+            }
+        });
+        const size_t offset =
+            channels ? ((row * G + group) * N * L + t) * parts + part : ((row * L + t) * G + group) * numbers + part;
+        kernels().scan_scatter({static_cast<char*>(to) + offset * sizeOf(call.storage), call.storage, steps, N,
+                                channels ? parts : G * numbers, channels ? L * parts : parts, tile.as<void>(), width});
+      }
   }
 }
 

@@ -2,9 +2,13 @@ import {
   selectiveScan,
   selectiveScanCheckpointed,
   randn,
+  grad,
+  square,
+  sum,
   type Parameters,
 } from '../../lib/autograd/index.js';
 import type { SelectiveScanOpOptions, SelectiveScanTensors } from '../../lib/autograd/index.js';
+import type { Reals } from '../../lib/kernels/arguments.js';
 import { selectiveScan as kernel } from '../../lib/kernels/selective-scan.js';
 import { expectThrown } from '../helpers/refused.js';
 import { expectGradients, expectSingleClose } from '../helpers/tape.js';
@@ -86,6 +90,20 @@ describe.each(cases)('selective scan: %s', (_, shapes, options) => {
   });
 
   test('float32 is close to float64', () => expectSingleClose(op(options), make(shapes), 2e-5));
+});
+
+test('segments that are filled anew after the call do not change its gradient', () => {
+  const shapes = cases.find(([name]) => name === 'packed sequences')![1];
+  const ids = Int32Array.of(0, 0, 1, 1, 1, 5, 5, 3, 4, 4, 4, 4, 4, 4);
+  const gradientOf = (spoil: boolean): Reals => {
+    const inputs = make(shapes);
+    for (const each of Object.values(inputs)) each.requiresGrad = true;
+    const segmentIds = ids.slice();
+    const { out } = selectiveScan(inputs as unknown as SelectiveScanTensors, { segmentIds });
+    if (spoil) segmentIds.fill(0);
+    return grad(sum(square(out)), [inputs.u])[0].data;
+  };
+  expect(gradientOf(true)).toEqual(gradientOf(false));
 });
 
 test('results are those of the kernel, whether states are kept or not', () => {

@@ -293,3 +293,11 @@ it('states and steps', () => {
   expectThrown(() => softlane.createAttentionState(huge), 'range', 'order');
   expect(() => softlane.createAttentionState(huge)).toThrow(/takes \d+ bytes/);
 });
+
+test('attentionVariant refuses a result on top of a parameter that is read after the first rows are written', () => {
+  const result = new Float32Array(24).fill(7);
+  const inputs = { ...tokens(), gamma: result.subarray(20, 24) };
+  const options = { ...shape, headDim: 2, variant: 'rmsnorm', out: result };
+  expectThrown(() => softlane.attentionVariant(inputs as never, options as never), 'range', 'out');
+  expect([...result]).toEqual(Array(24).fill(7));
+});

@@ -14,7 +14,7 @@ import {
 import type { PrefixShapeOptions } from '../../kernels/prefix-attention.js';
 import { threads } from '../settings.js';
 import { empty, type Tensor } from '../tensor.js';
-import { attentionSizes, gradientOr, kernelOp, operands, requireShape, resultOf } from './operands.js';
+import { attentionSizes, gradientOr, kept, kernelOp, operands, requireShape, resultOf } from './operands.js';
 
 /** Sums over tokens of phi(k) v^T and of phi(k). */
 export interface LinearStateTensors {
@@ -67,7 +67,8 @@ export function linearAttention(
 ): LinearAttentionOutputs {
   const { returnState = false, ...o } = check.options(options);
   check.boolean('returnState', returnState);
-  const { mask, initialState: before } = check.options(input);
+  const { initialState: before } = check.options(input);
+  const mask = kept(input.mask);
   const flat = { ...input, kv: before?.kv, sums: before?.k };
   const given = operands<'q' | 'k' | 'v' | 'kv' | 'sums'>(flat, [
     'q',
@@ -155,7 +156,8 @@ export function prefixLinearAttention(
   const encoderLength = input.kEnc.shape[2];
   requireShape('vEnc', input.vEnc, [batch, heads, encoderLength, valueDim]);
   const call = () => ({ ...o, ...sizes, featureDim, encoderLength, threads: threads() });
-  const arrays = () => ({ ...given.data(), mask: input.mask });
+  const mask = kept(input.mask);
+  const arrays = () => ({ ...given.data(), mask });
   const [out] = kernelOp(
     'prefixLinearAttention',
     given,

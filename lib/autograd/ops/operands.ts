@@ -104,3 +104,9 @@ export function kernelOp<K extends string>(
     },
   });
 }
+
+/** A copy of an array that is no tensor: the caller may fill it anew before the gradient is asked for. */
+export function kept<T extends Int32Array | Uint8Array | undefined>(x: T): T {
+  // Of another kind it stays what it is, for the kernel to refuse by name.
+  return x instanceof Int32Array || x instanceof Uint8Array ? (x.slice() as T) : x;
+}

@@ -13,7 +13,7 @@ import type {
 import { selectiveScan as scanKernel } from '../../kernels/selective-scan.js';
 import { threads } from '../settings.js';
 import { empty, shapeText, type Tensor } from '../tensor.js';
-import { gradientOr, kernelOp, operands, requireShape, resultOf } from './operands.js';
+import { gradientOr, kept, kernelOp, operands, requireShape, resultOf } from './operands.js';
 
 /** Operands of selectiveScan; shapes with layout 'time-first' in brackets, complex ones have a last axis [re, im]. */
 export interface SelectiveScanTensors {
@@ -174,7 +174,8 @@ export function selectiveScan(
   const keepStates = check.boolean('keepStates', o.keepStates ?? true);
   const { parts, ...shape } = shapeOfScan(input, o);
   const { batch, dim, state } = shape;
-  const kernelInput = (): SelectiveScanInput => ({ ...given.data(), segmentIds: o.segmentIds });
+  const segmentIds = kept(o.segmentIds);
+  const kernelInput = (): SelectiveScanInput => ({ ...given.data(), segmentIds });
   let checkpoints: Tensor | undefined;
   const [out, lastState] = kernelOp(
     'selectiveScan',

@@ -10,7 +10,7 @@ import { ssdScan as ssdKernel, ssdScanBackward } from '../../kernels/ssd.js';
 import type { SsdShape } from '../../kernels/ssd.js';
 import { threads } from '../settings.js';
 import { empty, type Tensor } from '../tensor.js';
-import { gradientOr, kernelOp, operands, requireAxes, requireShape, resultOf } from './operands.js';
+import { gradientOr, kept, kernelOp, operands, requireAxes, requireShape, resultOf } from './operands.js';
 
 /** Operands of ssdScan. */
 export interface SsdTensors {
@@ -48,7 +48,8 @@ export interface SsdOpOptions extends Pick<SsdShape, 'chunk' | 'dtSoftplus' | 'd
  * @throws TypeError (ERR_INVALID_ARG_TYPE), RangeError (ERR_OUT_OF_RANGE) naming the operand
  */
 export function ssdScan(input: SsdTensors, options?: SsdOpOptions): { out: Tensor; finalState: Tensor } {
-  const { segmentIds, chunk, dtSoftplus, dtLimit } = check.options(options);
+  const { chunk, dtSoftplus, dtLimit, ...rest } = check.options(options);
+  const segmentIds = kept(rest.segmentIds);
   const optional = ['D', 'z', 'dtBias', 'initialState'] as const;
   const given = operands<keyof SsdTensors>(input, ['x', 'dt', 'A', 'B', 'C'], optional);
   const { x, dt, A, B, C, D, z, dtBias, initialState } = input;
