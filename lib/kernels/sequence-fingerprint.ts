@@ -19,7 +19,8 @@ type Reals = Float32Array | Float64Array;
 type Drawn = (count: number, stream: number) => Reals;
 type Kernel = [name: string, run: (threads: number) => ArrayBufferView[]];
 
-const arrays = (result: object): ArrayBufferView[] => Object.values(result).filter((each) => ArrayBuffer.isView(each));
+const arrays = (result: object): ArrayBufferView[] =>
+  Object.values(result).filter((each) => ArrayBuffer.isView(each));
 
 /** Numbers in [-1, 1) of one type, the same ones for the same stream. */
 function drawnAs(type: 'f32' | 'f64'): Drawn {

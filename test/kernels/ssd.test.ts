@@ -96,15 +96,11 @@ describe('ssdScan', () => {
         it.each(CHUNKS)('has its gradients by chunks of %i', (chunk) => {
           const { upstream } = fixture;
           const [g, gfinal] = 'data' in upstream ? [upstream] : [upstream.out, upstream.finalState];
-          const gradients = ssdScanBackward(
-            input,
-            Kind.from(g.data) as Float32Array,
-            {
-              ...shape,
-              chunk,
-              ...(gfinal && { gfinal: Kind.from(gfinal.data) }),
-            },
-          );
+          const gradients = ssdScanBackward(input, Kind.from(g.data) as Float32Array, {
+            ...shape,
+            chunk,
+            ...(gfinal && { gfinal: Kind.from(gfinal.data) }),
+          });
           for (const [name, { data }] of Object.entries(fixture.gradients))
             expectScaled(gradients[GRADIENTS[name as Name]], data, type, 'gradients', `d${name}`);
         });
